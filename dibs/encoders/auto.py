@@ -1,0 +1,59 @@
+"""The fastest backend that is installed and gives torch's vectors; the precision stays what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dibs import plugins
+from dibs.cards import Backend, ModelCard, Precision
+from dibs.encoders.base import Encoder, EncoderContext, make_encoder
+from dibs.errors import DibsError
+
+FASTEST: dict[Precision, tuple[Backend, ...]] = {
+    "float32": ("openvino", "onnxruntime"),
+    "bfloat16": ("openvino",),
+}
+"""Backends faster than torch, the fastest first, as benchmarks/encode.py finds them."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The backend that was chosen for a card."""
+
+    card: ModelCard
+    encoder: Encoder
+    line: str
+    """What to tell the user of it: its distance from torch, and what was passed over."""
+
+
+def choose(card: ModelCard, context: EncoderContext) -> Chosen:
+    """Try the backends on a few texts and take the first whose vectors are torch's.
+
+    In float32 no value may differ by more than 1e-5, in bfloat16 no cosine be below .999.
+
+    Raises:
+        InputError: the card does not suit its adapter; MissingError: the model is not here.
+    """
+    passed: list[str] = []
+    for backend in FASTEST[card.precision]:
+        if backend not in getattr(plugins.load("encoder", card.adapter), "backends", ()):
+            continue
+        trial = card.running(backend, None)
+        try:
+            encoder = make_encoder(trial, context)
+            encoder.ready()
+        except DibsError as error:
+            passed.append(f"{backend} passed over: {error.problem}")
+            continue
+        found = encoder.about["compared_with_torch"]
+        line = (
+            f"largest difference from torch {found['largest_difference']:.1e} on {found['texts']} texts, "
+            f"least cosine {found['least_cosine']:.6f}"
+        )
+        return Chosen(trial, encoder, _line(trial, line, passed))
+    plain = card.running("torch", None)
+    return Chosen(plain, make_encoder(plain, context), _line(plain, None, passed))
+
+
+def _line(card: ModelCard, found: str | None, passed: list[str]) -> str:
+    return "; ".join(filter(None, [f"{card.name}: {card.backend}, {card.precision}", found, *passed]))

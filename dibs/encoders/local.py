@@ -1,0 +1,146 @@
+"""What encoders that run here have in common: prompts, tokens, batches, pooling and length one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dibs.cards import ModelCard, Pooling
+from dibs.encoders.base import (
+    EncodedBatch,
+    Encoder,
+    EncoderContext,
+    FloatArray,
+    IntArray,
+    Role,
+    prompt_for,
+    unit_length,
+)
+from dibs.encoders.batches import Batch, Tokeniser, ahead, concurrently
+from dibs.encoders.runtimes import Runtime
+from dibs.errors import InputError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BATCH_TOKENS = 8192
+"""Tokens in a batch, with padding: its largest tensor is 50 MB where a layer is 1,536 wide."""
+
+
+class LocalEncoder(Encoder):
+    """A transformer on this machine's processor.
+
+    A batch has at most `batch_tokens` of the card, by default 8,192, and never more tokens than
+    `batch_size` of the longest texts have. One window of texts is tokenised while another is encoded.
+    """
+
+    max_tokens: int
+
+    def __init__(
+        self, card: ModelCard, context: EncoderContext, max_tokens: int, pooling: Pooling | None
+    ) -> None:
+        """Keep what an adapter found out; nothing is loaded.
+
+        Args:
+            pooling: How the vectors of tokens become one; None where the model's own code does it.
+        """
+        self.name = card.name
+        self.max_tokens = max_tokens
+        self._card = card
+        self._context = context
+        self._pooling = pooling
+        self._prompts: dict[str, str] = {}
+        """The model's own prompt for each role."""
+
+    def stream(self, texts: Sequence[str], role: Role) -> Iterator[EncodedBatch]:
+        if texts:
+            yield from self._run(texts, role, self._runtime)
+
+    def count_tokens(self, texts: Sequence[str]) -> IntArray:
+        """(n,) tokens of whole texts, special ones included."""
+        return self._tokeniser.count(texts)
+
+    @property
+    @abstractmethod
+    def _runtime(self) -> Runtime:
+        """Loaded when it is first asked for."""
+
+    @property
+    @abstractmethod
+    def _tokeniser(self) -> Tokeniser: ...
+
+    def _prompt(self, role: Role) -> str:
+        return prompt_for(self._card, role, self._context.instruction, self._prompts.get(role))
+
+    def _run(self, texts: Sequence[str], role: Role, runtime: Runtime) -> Iterator[EncodedBatch]:
+        budget = min(self._card.batch_tokens or BATCH_TOKENS, self._card.batch_size * self.max_tokens)
+        windows = ahead(self._tokeniser.windows(texts, self._prompt(role), budget))
+        encoded = partial(self._encoded, role=role, runtime=runtime)
+        yield from concurrently(encoded, chain.from_iterable(windows), runtime.parallel)
+
+    def _encoded(self, batch: Batch, role: Role, runtime: Runtime) -> EncodedBatch:
+        if batch.tokens.min() > 0:
+            rows = self._vectors(batch, role, runtime)
+        else:  # attention over no token at all is NaN
+            rows = np.zeros((len(batch.texts), self.dimension), np.float32)
+            if (some := np.flatnonzero(batch.tokens)).size:
+                rows[some] = self._vectors(batch.only(some), role, runtime)
+        rows = unit_length(rows) if self._card.normalise else rows
+        return EncodedBatch(batch.positions, rows, batch.tokens)
+
+    def _vectors(self, batch: Batch, role: Role, runtime: Runtime) -> FloatArray:
+        """(n, dimension), not scaled."""
+        ids, mask = batch.padded(self._tokeniser.pad)
+        vectors = runtime.run(ids, mask)
+        if self._pooling is not None:
+            vectors = pool(vectors, mask, self._pooling)
+        return vectors[:, : self.dimension]
+
+
+def pool(vectors: FloatArray, mask: npt.NDArray[Any], pooling: Pooling) -> FloatArray:
+    """Token vectors, (n, tokens, d), to text vectors, (n, d).
+
+    Args:
+        mask: (n, tokens), 1 for a text's own tokens, which come first, and 0 for padding.
+    """
+    lengths = mask.sum(axis=1)
+    pooled: FloatArray
+    if pooling == "cls":
+        pooled = vectors[:, 0]
+    elif pooling == "last":
+        pooled = vectors[np.arange(len(vectors)), lengths - 1]
+    else:
+        pooled = np.einsum("ntd,nt->nd", vectors, (mask / lengths[:, None]).astype(np.float32))
+    return pooled
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in a `tokenizer.json`.
+
+    Raises:
+        InputError: there is none in that file.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing more special
+        raise InputError(f"is no tokenizer: {error}", where=str(path)) from error
+
+
+def tokeniser(tokenizer: Tokenizer, limit: int, pad: int) -> Tokeniser:
+    """A fast tokenizer of its own, without the truncation and padding that its file may say."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def tokenise(texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+
+    return Tokeniser(tokenise, limit, pad)

@@ -1,0 +1,52 @@
+"""Voyage's embeddings, by HTTP.
+
+Not through the `voyageai` package: it keeps a connection for each thread that it never closes,
+repeats requests by itself, and fails on a Retry-After that is a date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dibs.encoders.api import ApiEncoder, Send
+from dibs.encoders.base import Role
+from dibs.llm.http import posting
+
+_ATLAS_KEY, _ATLAS_URL = "al-", "https://ai.mongodb.com/v1"
+
+
+class VoyageEncoder(ApiEncoder):
+    """A model behind Voyage's `/v1/embeddings`; `input_type` says to it what a prompt says to others.
+
+    Keys of MongoDB Atlas (they begin with `al-`) are sent to its address for the same models. The
+    card's options:
+
+        send_dimensions    ask for the card's dimension; asked by itself where a model has several
+    """
+
+    adapter = "voyage"
+    provider = "Voyage"
+    own_url = "https://api.voyageai.com/v1"
+    key_variable = "VOYAGE_API_KEY"
+    cuttable = ("voyage-3-large", "voyage-3.5", "voyage-4", "voyage-code-3")
+
+    def settings(self, role: Role) -> dict[str, Any]:
+        return super().settings(role) | {"input_type": role}
+
+    @contextmanager
+    def _connect(self, key: str, role: Role) -> Iterator[Send]:
+        atlas = key.startswith(_ATLAS_KEY) and self._url == self.own_url
+        address = f"{_ATLAS_URL if atlas else self._url}/embeddings"
+        wanted: dict[str, Any] = {
+            "model": self._model,
+            "input_type": role,
+            "truncation": False,  # texts are cut before, by the card's limit
+            "encoding_format": "base64",
+        }
+        if self._sends_dimension:
+            wanted["output_dimension"] = self.dimension
+        timeout, connections = self._patience.timeout, self._limiter.most
+        with posting(address, key, timeout=timeout, connections=connections) as post:
+            yield lambda texts: post(wanted | {"input": texts})

@@ -1,0 +1,39 @@
+"""JSON over HTTP to a provider; failures become what `call` understands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from dibs.llm.calls import FailedCallError, check_reply
+
+Payload = dict[str, Any]
+Post = Callable[[Payload], bytes]
+"""Sends one request; gives the reply's body or raises FailedCallError. Any threads may call it."""
+
+
+@contextmanager
+def posting(address: str, key: str | None, *, timeout: float, connections: int) -> Iterator[Post]:
+    """Connections to `address` while the block runs.
+
+    Args:
+        key: Sent as a bearer token; None sends none.
+        timeout: Seconds without a byte after which a request has failed.
+        connections: Requests under way at any time, at most.
+    """
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    with httpx.Client(headers=headers, timeout=timeout, limits=limits) as client:
+
+        def post(payload: Payload) -> bytes:
+            try:
+                reply = client.post(address, json=payload)
+            except httpx.RequestError as error:
+                raise FailedCallError(f"{type(error).__name__}: {error}") from None
+            check_reply(reply.status_code, reply.headers, reply.content)
+            return reply.content
+
+        yield post
