@@ -1,0 +1,48 @@
+"""What a user chooses besides models and tasks, and the command that says it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dibs.cards import Backend, Precision
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of `dibs run` that change what is run."""
+
+    template: str | None = None
+    """One of the task's document templates."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the models' cards to set anew."""
+    fusion: str = "rrf"
+    """How the parts of a hybrid are fused."""
+    weights: tuple[float, ...] | None = None
+    """One for each part of a hybrid."""
+    trust_remote_code: bool = False
+    """The user's word that a model's own code may run."""
+    backend: Backend | Literal["auto"] | None = None
+    """What runs a local model, if not what its card says; `auto` is the fastest that is here and gives
+    torch's vectors."""
+    precision: Precision | None = None
+    """What a local model computes in, if not what its card says."""
+
+    def command(self, model: str, task: str) -> str:
+        """`dibs run` for one pair, as its record keeps it; a folder is named without where it lies."""
+        shown = Path(model).name if Path(model).is_absolute() else model
+        words = ["dibs", "run", "--model", shown, "--task", task]
+        for name, value in asdict(self).items():
+            option = f"--{name.replace('_', '-')}"
+            if name == "settings":
+                words += [word for key, chosen in value.items() for word in ("--set", f"{key}={chosen}")]
+            elif name == "weights" and value is not None:
+                words += [option, ",".join(f"{weight:g}" for weight in value)]
+            elif value is True:
+                words.append(option)
+            elif value and value != getattr(Choices, name):
+                words += [option, str(value)]
+        return shlex.join(words)

@@ -1,0 +1,78 @@
+"""`dibs tasks` and `dibs models`: what there is, and what it lacks to run here."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from dibs.cli.options import JsonOption, WorkspaceOption
+
+
+def tasks(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the tasks, and how to get the data of those that are not ready."""
+    from dibs.cards import TaskCard
+    from dibs.errors import DibsError
+    from dibs.ready import task_lacks
+    from dibs.workspace import Workspace
+
+    place, rows = Workspace.find(workspace), []
+    for card in place.cards(TaskCard):
+        if isinstance(card, DibsError):
+            typer.echo(f"warning: {card}", err=True)
+            continue
+        lacks = task_lacks(card, place)
+        rows.append(
+            {
+                "task": card.name,
+                "ready": lacks is None,
+                "queries": card.expect.queries,
+                "documents": card.expect.documents,
+                "stand_in_for": card.stand_in_for,
+                "description": card.description,
+                "get": lacks,
+            }
+        )
+    _show(rows, as_json, ("task", "queries", "documents", "ready", "description", "get"))
+
+
+def models(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the models, and how to get what those that are not ready lack.
+
+    Besides these, --model takes a folder or hub name of a sentence-transformers model, and any
+    model of MTEB's registry.
+    """
+    from dibs.cards import ModelCard
+    from dibs.errors import DibsError
+    from dibs.ready import model_lacks
+    from dibs.workspace import Workspace
+
+    rows = []
+    for card in Workspace.find(workspace).cards(ModelCard):
+        if isinstance(card, DibsError):
+            typer.echo(f"warning: {card}", err=True)
+            continue
+        lacks = model_lacks(card)
+        rows.append(
+            {
+                "model": card.name,
+                "ready": lacks is None,
+                "adapter": card.adapter,
+                "dimension": card.dimension,
+                "max_tokens": card.max_tokens,
+                "usd_per_million_tokens": card.usd_per_million_tokens,
+                "description": card.description,
+                "get": lacks,
+            }
+        )
+    _show(rows, as_json, ("model", "adapter", "dimension", "max_tokens", "ready", "get"))
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...]) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    from dibs.report.tables import console, plain_table
+
+    console().print(plain_table(rows, columns))

@@ -1,0 +1,77 @@
+"""The command `dibs`. Commands import what they need when they run, so that help answers at once."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dibs.cli import data, listing, run, show
+
+
+class _Group(TyperGroup):
+    """Turns every expected error into one message and an exit code; never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from dibs.errors import DibsError
+
+        warnings.showwarning = _say_warning
+        try:
+            return super().invoke(ctx)
+        except DibsError as error:
+            typer.echo(f"error: {error}", err=True)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            typer.echo("stopped; what was done is kept: the same command goes on from here", err=True)
+            code = 130
+        except BrokenPipeError:  # the reader, such as `head`, has gone
+            sys.stderr.close()
+            code = 1
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"error: {place}{error.strerror or error}", err=True)
+            code = 1
+        ctx.exit(code)
+
+
+def _say_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    typer.echo(f"warning: {message}", err=True)
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="dibs",
+    help="Measure retrieval on your own domain: embedding models, hybrid search, rerankers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run.run)
+app.command()(show.show)
+app.command()(listing.tasks)
+app.command()(listing.models)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dibs import __version__
+
+        typer.echo(f"dibs {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """The entry point of the command `dibs`."""
+    app()

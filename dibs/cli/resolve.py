@@ -1,0 +1,157 @@
+"""From the names a user gives to a task's data and to a pipeline that can run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import typer
+
+from dibs import plugins
+from dibs.cards import ModelCard, TaskCard
+from dibs.cli.choices import Choices
+from dibs.data.dataset import Dataset
+from dibs.data.prepare import ensure
+from dibs.encoders.auto import choose
+from dibs.encoders.base import Encoder, EncoderContext, make_encoder
+from dibs.errors import InputError
+from dibs.evaluate import Work
+from dibs.files import slug
+from dibs.retrieval.base import Retriever
+from dibs.retrieval.dense import DenseRetriever
+from dibs.retrieval.hybrid import HybridRetriever
+from dibs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task and its data."""
+
+    card: TaskCard
+    dataset: Dataset
+    own_ids: int = 0
+    """Queries whose own id is also a document's, which MTEB leaves out of their rankings."""
+
+
+def task(name: str, workspace: Workspace) -> Task:
+    """The task of that name: one of the workspace's cards, else one of MTEB's retrieval tasks.
+
+    Raises:
+        InputError: nobody knows it; the nearest names are told.
+        MissingError: its data has to be prepared first.
+    """
+    try:
+        card = workspace.card(TaskCard, name)
+    except InputError:
+        if name in workspace.card_files(TaskCard):
+            raise
+        from dibs import mteb
+
+        if not mteb.has_task(name):
+            raise
+        found = mteb.task_from_mteb(name, workspace)
+        return Task(found.card, found.dataset, found.own_ids)
+    return Task(card, ensure(card, workspace))
+
+
+def work(name: str, task: Task, choices: Choices, workspace: Workspace) -> Work:
+    """The pipeline `name` on that task: a model, or several with `+` between them, which are fused.
+
+    Raises:
+        InputError: nobody knows a model, or a choice does not fit; MissingError: it is not here.
+    """
+    names = _parts(name, workspace)
+    command = choices.command(name, task.card.name)
+    if len(names) == 1:
+        if choices.weights is not None:
+            raise InputError("--weights are for hybrids, such as --model bm25+all-MiniLM-L6-v2", where=name)
+        card, retriever = _model(name, task, choices, workspace)
+        return Work(task.card, task.dataset, retriever, card, choices.template, (), command)
+    alone = replace(choices, weights=None, fusion=Choices.fusion)
+    parts = tuple(work(part, task, alone, workspace) for part in names)
+    hybrid = HybridRetriever(tuple(part.retriever for part in parts), choices.fusion, choices.weights)
+    card = ModelCard(name=_card_name("-".join(names)), adapter="hybrid")
+    return Work(task.card, task.dataset, hybrid, card, choices.template, parts, command)
+
+
+def _parts(name: str, workspace: Workspace) -> list[str]:
+    """The models that a name is made of; a card's or folder's name may itself hold a `+`."""
+    if "+" not in name or name in workspace.card_files(ModelCard) or Path(name).exists():
+        return [name]
+    return [part.strip() for part in name.split("+")]
+
+
+def _model(name: str, task: Task, choices: Choices, workspace: Workspace) -> tuple[ModelCard, Retriever]:
+    """A card, a folder, a hub name, or a model of MTEB's registry, and what runs it."""
+    card = _card(name, workspace)
+    if card is None:
+        from dibs import mteb
+
+        if mteb.has_model(name):
+            if choices.settings:
+                raise InputError("--set changes cards; a model of MTEB's registry has none", where=name)
+            _refuse(name, choices)
+            card = ModelCard(name=_card_name(name), adapter="mteb", model=name)
+            return card, _without_own_ids(_mteb_retriever(name, task.card, choices), task)
+        card = ModelCard(name=_card_name(name), adapter="sentence-transformers", model=name)
+    card = card.with_settings(dict(choices.settings))
+    if card.adapter in plugins.names("retriever"):
+        _refuse(name, choices)
+        return card, _without_own_ids(plugins.load("retriever", card.adapter)(card), task)
+    context = EncoderContext(
+        cache=workspace.cache,
+        instruction=task.card.query_prompt or "",
+        max_tokens=task.card.max_tokens,
+        trust_remote_code=choices.trust_remote_code,
+    )
+    card = card.running(None if choices.backend == "auto" else choices.backend, choices.precision)
+    if choices.backend == "auto":
+        chosen = choose(card, context)
+        typer.echo(chosen.line, err=True)
+        return chosen.card, _without_own_ids(DenseRetriever(chosen.encoder), task)
+    return card, _without_own_ids(DenseRetriever(make_encoder(card, context)), task)
+
+
+def _without_own_ids(retriever: Retriever, task: Task) -> Retriever:
+    if not task.own_ids:
+        return retriever
+    from dibs import mteb
+
+    return mteb.WithoutOwnIds(retriever)
+
+
+def _refuse(name: str, choices: Choices) -> None:
+    """What is not an encoder of ours has no backend and no precision to choose; `auto` leaves it alone."""
+    if choices.precision or choices.backend not in (None, "auto"):
+        raise InputError("--backend and --precision are for local models with a card", where=name)
+
+
+def _card(name: str, workspace: Workspace) -> ModelCard | None:
+    """A card by its name or by the hub name it holds, or one for a folder; None for another hub name."""
+    if Path(name).is_dir() and name not in workspace.card_files(ModelCard):
+        folder = str(Path(name).resolve())
+        return ModelCard(name=_card_name(folder), adapter="sentence-transformers", model=folder)
+    if "/" not in name:
+        return workspace.card(ModelCard, name)
+    for card in workspace.cards(ModelCard):
+        if isinstance(card, ModelCard) and card.model == name:
+            return card
+    return None
+
+
+def _mteb_retriever(name: str, task: TaskCard, choices: Choices) -> Retriever:
+    from dibs import mteb
+
+    made = mteb.model_from_mteb(
+        name,
+        instruction=task.query_prompt or "",
+        language=task.language,
+        trust_remote_code=choices.trust_remote_code,
+    )
+    return DenseRetriever(made) if isinstance(made, Encoder) else made
+
+
+def _card_name(name: str) -> str:
+    """The end of a path or hub name, as a card may be called."""
+    return re.sub(r"[=+]", "-", slug(name.rpartition("/")[2])).lstrip("_.-")[:100] or "unnamed"

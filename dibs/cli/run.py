@@ -1,0 +1,160 @@
+"""`dibs run`: models on tasks, each pair a record."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dibs.cli.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from dibs.cli.choices import Choices
+    from dibs.evaluate import Done
+    from dibs.workspace import Workspace
+
+_Backend = Literal["auto", "torch", "onnxruntime", "openvino"]
+_Precision = Literal["float32", "bfloat16"]
+
+
+def run(
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model's name, folder or hub name, or several with + between them; may be repeated.",
+        ),
+    ],
+    task: Annotated[list[str], typer.Option("--task", "-t", help="A task's name; may be repeated.")],
+    template: Annotated[
+        str | None,
+        typer.Option(help="One of the task's document templates, such as FinanceBench's `titled`."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Set a field of the models' cards, such as max_tokens=128; may be repeated."
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Show results by a field of the queries, such as question_type.")
+    ] = None,
+    fusion: Annotated[
+        Literal["rrf", "scores"],
+        typer.Option(help="How hybrids are fused: reciprocal ranks, or each query's scores scaled to 0..1."),
+    ] = "rrf",
+    weights: Annotated[
+        str | None, typer.Option(help="Weights of a hybrid's parts, such as 0.3,0.7.", show_default="equal")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")
+    ] = False,
+    backend: Annotated[
+        _Backend | None,
+        typer.Option(
+            help="What runs local models, if not what their cards say; auto takes the fastest that is "
+            "installed and gives torch's vectors, and says so.",
+        ),
+    ] = None,
+    precision: Annotated[
+        _Precision | None,
+        typer.Option(help="What local models compute in; another than the card's is named in the results."),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Retrieve with every model on every task, score, and leave a record of each.
+
+    What is recorded is not done again, and no text is embedded twice. A run that was stopped goes on
+    where it was.
+
+    Example: dibs run --model bm25 --model all-MiniLM-L6-v2 --task FinanceBench-Sample
+    """
+    from dibs.cli.choices import Choices
+    from dibs.errors import DibsError
+    from dibs.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    choices = Choices(
+        template, _settings(settings or []), fusion, _weights(weights), trust_remote_code, backend, precision
+    )
+    done: list[Done] = []
+    failures: list[DibsError] = []
+    for task_name in task:
+        for model_name in model:
+            try:
+                done.append(_one(model_name, task_name, choices, by, place))
+            except DibsError as error:  # the other pairs are still worth having
+                failures.append(error)
+    _print(done, by, place, as_json)
+    for failure in failures[1:]:
+        typer.echo(f"error: {failure}", err=True)
+    if failures:
+        raise failures[0]
+
+
+def _one(model: str, task: str, choices: Choices, by: str | None, place: Workspace) -> Done:
+    from dibs.cli import resolve
+    from dibs.errors import DibsError
+    from dibs.evaluate import evaluate
+
+    found = resolve.task(task, place)
+    if by is not None:
+        found.dataset.query_field(by)  # refused before the work, not after
+    try:
+        return evaluate(resolve.work(model, found, choices, place), place)
+    except OSError as error:  # a full disk for one pair is no reason to lose the others
+        raise DibsError(f"{error.strerror or error}", where=error.filename) from None
+
+
+def _weights(text: str | None) -> tuple[float, ...] | None:
+    from dibs.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--weights {text}: not numbers with commas between", todo="Such as 0.3,0.7."
+        ) from None
+
+
+def _settings(texts: list[str]) -> dict[str, Any]:
+    """`key=value` texts; a value is read as TOML, and as plain text where it is none."""
+    from dibs.errors import InputError
+
+    fields: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(
+                f"--set {text}: is not of the form field=value", todo="Such as --set max_tokens=128."
+            )
+        try:
+            fields[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            fields[key.strip()] = value
+    return fields
+
+
+def _print(done: list[Done], by: str | None, place: Workspace, as_json: bool) -> None:
+    from dibs.report.tables import as_rows, console, run_tables
+
+    rows = list({one.record.name: one for one in _with_parts(done)}.values())
+    if as_json:
+        typer.echo(json.dumps(as_rows([one.record for one in rows], by, place), indent=2, ensure_ascii=False))
+        return
+    for table in run_tables(rows, by, place):
+        console().print(table)
+
+
+def _with_parts(done: Iterable[Done]) -> Iterator[Done]:
+    """Each record after those of the pipelines it is made of: a hybrid is read beside its parts."""
+    for one in done:
+        yield from _with_parts(one.parts)
+        yield one

@@ -1,0 +1,35 @@
+"""`dibs show`: look into a record, down to a single query."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dibs.cli.options import WorkspaceOption
+
+
+def show(
+    record: Annotated[
+        str, typer.Argument(help="A record's folder, TASK/PIPELINE, or the beginning of its hash.")
+    ],
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", help="Show this query: its gold and its ranking.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many ranked documents to show of a query.")] = 10,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show how a record was made and what it scored, or what happened to one query.
+
+    Example: dibs show FinanceBench/bm25 --query financebench_id_00005
+    """
+    from dibs.records import find_record
+    from dibs.report.inspect import query_view, record_view
+    from dibs.report.tables import console
+    from dibs.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    found = find_record(place.results, record)
+    views = record_view(found) if query is None else query_view(found, query, top, place)
+    for view in views:
+        console().print(view)

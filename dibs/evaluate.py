@@ -1,0 +1,221 @@
+"""One pipeline on one task: retrieve, score, and leave a record; what is recorded is not done again."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dibs.cards import ModelCard, TaskCard, mteb_data, mteb_task_name
+from dibs.data.dataset import Dataset
+from dibs.data.prepare import shortfall
+from dibs.files import slug
+from dibs.provenance import git, hardware, versions
+from dibs.records import MTEB, QUERIES, RUN, SCORES, Record, record_folder, table_bytes, write_record, writing
+from dibs.retrieval.base import Retrieved, Retriever, Search
+from dibs.retrieval.run import Run, read_run, write_run
+from dibs.scoring.measures import Measure, Values, parse_measures, score
+from dibs.scoring.statistics import LEVEL, RESAMPLES, SEED, estimate
+from dibs.workspace import Workspace
+
+DEPTH = 100
+"""Documents kept for each query, or more where a measure asks for it."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A pipeline and the task it is to be measured on."""
+
+    task: TaskCard
+    dataset: Dataset
+    retriever: Retriever
+    model: ModelCard
+    template: str | None = None
+    """The name of one of the task's document templates; None is the default one."""
+    parts: tuple[Work, ...] = ()
+    """The pipelines whose stored runs this one works on: those it fuses, or the one it reranks."""
+    command: str = ""
+    """The command that does this work again."""
+
+    @property
+    def pipeline(self) -> str:
+        return f"{self.retriever.name} ({self.template})" if self.template else self.retriever.name
+
+    @property
+    def measures(self) -> list[Measure]:
+        return parse_measures(self.task.measures)
+
+    @property
+    def depth(self) -> int:
+        return max(DEPTH, *(measure.k for measure in self.measures))
+
+    def inputs(self) -> dict[str, Any]:
+        """Everything that the run depends on; its hash is the record's name."""
+        return {
+            "task": self.task.name,
+            "data": self.dataset.info.sha256,
+            "template": self.task.template(self.template),
+            "pipeline": self.retriever.settings(),
+            "depth": self.depth,
+        }
+
+    def scoring(self) -> dict[str, Any]:
+        """Everything that the scores depend on besides the run."""
+        return {
+            "measures": [str(measure) for measure in self.measures],
+            "main_measure": self.task.main_measure,
+            "cluster": self.task.cluster,
+            "split_by": self.task.split_by,
+            "subsets": {name: subset.model_dump() for name, subset in self.task.subsets.items()},
+            "interval": {"method": "cluster bootstrap", "level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
+        }
+
+
+@dataclass(frozen=True)
+class Done:
+    """A record, and whether it was there already."""
+
+    record: Record
+    reused: bool
+    parts: tuple[Done, ...] = ()
+    """The records of the pipelines that this one is made of."""
+
+
+def evaluate(work: Work, workspace: Workspace) -> Done:
+    """The record of `work`: the one on disk if it is whole, else a new one.
+
+    The pipelines it is made of come first, each with a record of its own. A record whose run is whole
+    and whose scores were made by other rules is scored anew from its run.
+    """
+    parts = tuple(evaluate(part, workspace) for part in work.parts)
+    inputs = work.inputs()
+    record = Record(record_folder(workspace.results, work.task.name, work.pipeline, inputs))
+    if (record.folder / "manifest.json").exists():
+        if faults := record.faults():
+            warnings.warn(f"{record.name}: {'; '.join(faults)}; it is made anew", stacklevel=2)
+        elif record.manifest.get("scoring") == work.scoring():
+            return Done(record, True, parts)
+        else:
+            run = read_run(record.folder / RUN, work.dataset.query_ids)
+            return Done(_write(work, record, run, record.manifest), True, parts)
+    _subsets(work)  # a card that does not fit the queries is said before the work, not after
+    runs = [read_run(part.record.folder / RUN, work.dataset.query_ids) for part in parts]
+    template = work.task.template(work.template)
+    retrieved = work.retriever.search(Search(work.dataset, template, workspace.cache, runs), work.depth)
+    with writing(record.folder):
+        write_run(retrieved.run, record.folder / RUN, slug(work.pipeline))
+    return Done(_write(work, record, retrieved.run, _manifest(work, inputs, retrieved)), False, parts)
+
+
+def _write(work: Work, record: Record, run: Run, manifest: dict[str, Any]) -> Record:
+    dataset, task = work.dataset, work.task
+    values = score(run, {query: dataset.qrels[query] for query in dataset.query_ids}, work.measures)
+    subsets = _subsets(work)
+    clusters = np.array(dataset.query_field(task.cluster)) if task.cluster else None
+    scores = {
+        "subsets": {name: _subset(values, chosen, clusters) for name, chosen in subsets.items()},
+        "interval": work.scoring()["interval"] | {"cluster": task.cluster},
+    }
+    columns: dict[str, Any] = {"query_id": dataset.query_ids}
+    if clusters is not None:
+        columns["cluster"] = clusters.tolist()
+    if task.split_by:
+        columns["split"] = dataset.query_field(task.split_by)
+    columns |= {f"in:{name}": chosen.tolist() for name, chosen in subsets.items() if name != "all"}
+    columns |= {str(measure): column.tolist() for measure, column in values.items()}
+    files = {
+        SCORES: (json.dumps(scores, indent=2) + "\n").encode(),
+        QUERIES: table_bytes(columns),
+        MTEB: (json.dumps(_mteb(work, values, manifest), indent=2) + "\n").encode(),
+    }
+    return write_record(record.folder, manifest | {"scoring": work.scoring()}, files)
+
+
+def _subsets(work: Work) -> dict[str, np.ndarray]:
+    """Which queries each subset has, (n,) truth values.
+
+    Raises:
+        InputError: the card names a field that the queries lack.
+    """
+    dataset, task = work.dataset, work.task
+    for field in filter(None, (task.cluster, task.split_by)):
+        dataset.query_field(field)
+    subsets = {"all": np.ones(dataset.info.queries, dtype=bool)}
+    for name, subset in task.subsets.items():
+        chosen = np.array([found == subset.value for found in dataset.query_field(subset.field)])
+        if chosen.any():
+            subsets[name] = chosen
+        else:
+            lacking = f"no query has {subset.field} = {subset.value!r}"
+            warnings.warn(f"{task.name}: the subset {name!r} is left out: {lacking}", stacklevel=3)
+    return subsets
+
+
+def _subset(values: dict[Measure, Values], chosen: np.ndarray, clusters: np.ndarray | None) -> dict[str, Any]:
+    table = np.column_stack([column[chosen] for column in values.values()])
+    estimates = estimate(table, None if clusters is None else clusters[chosen].tolist())
+    measures = {str(measure): found.as_dict() for measure, found in zip(values, estimates, strict=True)}
+    return {"n_queries": int(chosen.sum()), "measures": measures}
+
+
+def _manifest(work: Work, inputs: dict[str, Any], retrieved: Retrieved) -> dict[str, Any]:
+    info = work.dataset.info
+    return {
+        "pipeline": work.pipeline,
+        "inputs": inputs,
+        "task": work.task.model_dump(mode="json", exclude_defaults=True, exclude={"source": {"path"}}),
+        "model": _without_folder(work.model).model_dump(mode="json", exclude_defaults=True),
+        "data": {
+            "sha256": info.sha256,
+            "queries": info.queries,
+            "documents": info.documents,
+            "empty_documents": info.empty_documents,
+            "duplicate_documents": info.duplicate_documents,
+            "lacking": shortfall(work.task, work.dataset),
+            "notes": info.notes,
+        },
+        "cost": asdict(retrieved.cost),
+        "about": retrieved.about,
+        "command": work.command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "hardware": hardware(),
+        "git": git(),
+    }
+
+
+def _without_folder(model: ModelCard) -> ModelCard:
+    """The card without where on this machine its weights lie; the inputs have their hash."""
+    if model.model is None or not Path(model.model).is_absolute():
+        return model
+    return model.model_copy(update={"model": Path(model.model).name})
+
+
+def _mteb(work: Work, values: dict[Measure, Values], manifest: dict[str, Any]) -> dict[str, Any]:
+    """The scores in the layout of MTEB's result files, which `mteb.ResultCache` loads."""
+    means = {measure.mteb_name: round(float(column.mean()), 6) for measure, column in values.items()}
+    main = Measure.parse(work.task.main_measure).mteb_name
+    mteb_version = version("mteb")
+    data = mteb_data(work.task, work.dataset.info.sha256, work.template)
+    scores = means | {
+        "main_score": means[main],
+        "hf_subset": data.subset,
+        "languages": [work.task.language],
+        "mteb_version": mteb_version,
+    }
+    cost = manifest["cost"]
+    seconds = sum(cost[part] for part in ("encode_documents", "encode_queries", "index", "search"))
+    return {
+        "dataset_revision": data.revision,
+        "task_name": mteb_task_name(work.task.name),
+        "mteb_version": mteb_version,
+        "scores": {"test": [scores]},
+        "evaluation_time": seconds,
+        "kg_co2_emissions": None,
+    }

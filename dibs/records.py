@@ -1,0 +1,191 @@
+"""Records: what one run leaves on disk, each file whole, each named with its hash in the manifest.
+
+    results/TASK/PIPELINE/HASH/
+        manifest.json     how it was made: cards, data, settings, versions, hardware, cost, hashes
+        run.trec.gz       the ranked lists
+        scores.json       each measure with its interval, for each subset of the queries
+        queries.parquet   each query's measures
+        mteb.json         the same scores as MTEB's result files have them
+
+HASH is of the manifest's `inputs`: the same work finds its record. The manifest is written last; a
+folder without one is an unfinished record, and is made anew.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dibs.errors import DamagedError, InputError, unknown
+from dibs.files import digest, sha256_file, slug, write_bytes, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+RUN, SCORES, QUERIES, MTEB = "run.trec.gz", "scores.json", "queries.parquet", "mteb.json"
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record on disk."""
+
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """How it was made.
+
+        Raises:
+            DamagedError: there is no manifest, or it cannot be read.
+        """
+        return self._json(_MANIFEST)
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """What `scores.json` says: `subsets` with their measures, and how the intervals were made."""
+        return self._json(SCORES)
+
+    def queries(self) -> pd.DataFrame:
+        """One row a query: its id, cluster, subsets, and each measure."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / QUERIES)
+
+    @property
+    def name(self) -> str:
+        """TASK/PIPELINE/HASH."""
+        return "/".join(self.folder.parts[-3:])
+
+    @property
+    def hash(self) -> str:
+        return self.folder.name
+
+    @property
+    def task(self) -> str:
+        return str(self.manifest["task"]["name"])
+
+    @property
+    def pipeline(self) -> str:
+        return str(self.manifest["pipeline"])
+
+    def faults(self) -> list[str]:
+        """What is wrong with its files: absent, edited, or of another record; empty if nothing is."""
+        try:
+            named = self.manifest["files"]
+            faults = [f"{name} is absent" for name in named if not (self.folder / name).is_file()]
+            faults += [
+                f"{name} is not as it was written"
+                for name, sha256 in named.items()
+                if (self.folder / name).is_file() and sha256_file(self.folder / name) != sha256
+            ]
+            if record_hash(self.manifest["inputs"]) != self.hash:
+                faults.append("the inputs in the manifest do not give the record's hash")
+        except (DamagedError, KeyError, TypeError, AttributeError) as error:
+            return [error.problem if isinstance(error, DamagedError) else "the manifest is malformed"]
+        return faults
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DamagedError(f"the record has no {name}", where=str(self.folder), todo=_AGAIN) from None
+        except (OSError, ValueError) as error:
+            raise DamagedError(
+                f"{name} cannot be read: {error}", where=str(self.folder), todo=_AGAIN
+            ) from None
+        if not isinstance(value, dict):
+            raise DamagedError(f"{name} is not a JSON object", where=str(self.folder), todo=_AGAIN)
+        return value
+
+
+_AGAIN = "Delete that folder and run again."
+
+
+def record_hash(inputs: dict[str, Any]) -> str:
+    """The name of the record that those inputs make."""
+    return digest(inputs)[:12]
+
+
+def record_folder(results: Path, task: str, pipeline: str, inputs: dict[str, Any]) -> Path:
+    """Where the record of those inputs stands, written or not."""
+    return results / slug(task) / slug(pipeline) / record_hash(inputs)
+
+
+def write_record(folder: Path, manifest: dict[str, Any], files: dict[str, bytes]) -> Record:
+    """Write a record's files, then its manifest with their hashes.
+
+    Raises:
+        InputError: the results cannot be written to.
+    """
+    with writing(folder):
+        for name, content in files.items():
+            write_bytes(folder / name, content)
+        hashes = {name: sha256_file(folder / name) for name in [*files, *([RUN] if RUN not in files else [])]}
+        write_json(folder / _MANIFEST, {"format": FORMAT, **manifest, "files": hashes})
+    return Record(folder)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Says in DIBS' words that `folder` cannot be written to, where the block finds that out.
+
+    Raises:
+        InputError: no right to write, no room, or whatever the system said.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the record cannot be written: {error.strerror}",
+            where=str(folder),
+            todo="Make room, or choose another workspace with --workspace.",
+        ) from None
+
+
+def table_bytes(columns: dict[str, Any]) -> bytes:
+    """Columns as the bytes of a parquet file, the same each time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def all_records(results: Path) -> Iterator[Record]:
+    """Every finished record below `results`, in the order of their names."""
+    for path in sorted(results.glob(f"*/*/*/{_MANIFEST}")):
+        yield Record(path.parent)
+
+
+def find_record(results: Path, name: str) -> Record:
+    """The record that `name` means: a folder, TASK/PIPELINE/HASH or the end of it, or a hash's beginning.
+
+    Raises:
+        InputError: none or several answer to it; they are named.
+    """
+    for folder in (Path(name), results / name):
+        if (folder / _MANIFEST).is_file():
+            return Record(folder.resolve())
+    records = list(all_records(results))
+    found = [
+        r
+        for r in records
+        if r.hash.startswith(name) or r.name.endswith(f"/{name}") or r.name.rpartition("/")[0] == name
+    ]
+    if not found:
+        raise unknown("record", name, [record.name for record in records])
+    if len(found) > 1:
+        raise InputError(
+            f"{name!r} may be any of {len(found)} records", todo="\n  ".join(r.name for r in found)
+        )
+    return found[0]

@@ -1,0 +1,151 @@
+"""Tables for the terminal and rows for JSON, from records alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dibs.records import Record
+from dibs.scoring.statistics import Estimate, estimate
+from dibs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dibs.evaluate import Done
+
+_WIDTH = 160
+"""Columns where standard output is no terminal: a table is not to lose its right side in a file."""
+_SHOWN = ("recall@1", "recall@5", "recall@10", "recall@30", "recall@100", "success@10", "ndcg@10", "mrr@10")
+
+
+def console() -> Console:
+    """Standard output; colours on a terminal only."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+
+
+def plain_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
+    """Rows of equal keys as a table; numbers to the right."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in columns:
+        numeric = (
+            all(row[name] is None or isinstance(row[name], int | float) for row in rows) and name != "ready"
+        )
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(Text(_cell(row[name])) for name in columns))
+    return table
+
+
+def as_rows(records: Sequence[Record], by: str | None, workspace: Workspace) -> list[dict[str, Any]]:
+    """One JSON object for each record and subset; with `by`, for each value of that field too."""
+    rows = []
+    for record in records:
+        for subset, queries, measures in _subsets(record, by, workspace):
+            rows.append(
+                {
+                    "task": record.task,
+                    "subset": subset,
+                    "pipeline": record.pipeline,
+                    "record": f"results/{record.name}",
+                    "n_queries": queries,
+                    "n_documents": record.manifest["data"]["documents"],
+                    "measures": {name: found.as_dict() for name, found in measures.items()},
+                }
+            )
+    return rows
+
+
+def run_tables(done: Sequence[Done], by: str | None, workspace: Workspace) -> Iterator[RenderableType]:
+    """A table for each task with its pipelines as rows, and below it what has to be known of them."""
+    for task in dict.fromkeys(one.record.task for one in done):
+        mine = [one for one in done if one.record.task == task]
+        yield _task_table(mine, by, workspace)
+        for note in _notes(mine):
+            yield Text(note)
+
+
+def _task_table(done: Sequence[Done], by: str | None, workspace: Workspace) -> Table:
+    manifest = done[0].record.manifest
+    main = manifest["scoring"]["main_measure"]
+    shown = [name for name in dict.fromkeys((main, *_SHOWN)) if name in manifest["scoring"]["measures"]]
+    title = f"{done[0].record.task}: {manifest['data']['documents']:,} documents"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("pipeline", no_wrap=True)
+    table.add_column("subset", no_wrap=True)
+    table.add_column("queries", justify="right")
+    for name in shown:
+        table.add_column(f"{name} [95 %]" if name == main else name, justify="right", no_wrap=True)
+    for one in done:
+        for subset, queries, measures in _subsets(one.record, by, workspace):
+            cells = [str(measures[name]) if name == main else f"{measures[name].value:.3f}" for name in shown]
+            table.add_row(Text(one.record.pipeline), Text(subset.rpartition("=")[2]), f"{queries:,}", *cells)
+    return table
+
+
+def _notes(done: Sequence[Done]) -> Iterator[str]:
+    manifest = done[0].record.manifest
+    cluster = manifest["scoring"]["cluster"]
+    grouped = f"clusters of equal {cluster}" if cluster else "queries"
+    yield f"Intervals: bootstrap over {grouped}, seed {manifest['scoring']['interval']['seed']}."
+    if manifest["data"]["lacking"]:
+        yield f"Not the whole task: {manifest['data']['lacking']}."
+    for one in done:
+        cost, data = one.record.manifest["cost"], one.record.manifest["data"]
+        parts = [f"{one.record.pipeline}: results/{one.record.name}"]
+        if one.reused:
+            parts.append("recorded before")
+        elif cost["documents_encoded"] or cost["queries_encoded"]:
+            seconds = cost["encode_documents"] + cost["encode_queries"]
+            parts.append(f"encoded {cost['documents_encoded']:,} documents in {seconds:,.0f} s")
+        if cost["documents_cut"]:
+            share = cost["documents_cut"] / data["documents"]
+            parts.append(f"{share:.0%} of the documents are longer than the model takes and were cut")
+        yield "; ".join(parts)
+
+
+def _subsets(
+    record: Record, by: str | None, workspace: Workspace
+) -> Iterator[tuple[str, int, dict[str, Estimate]]]:
+    for subset, scores in record.scores["subsets"].items():
+        yield (
+            subset,
+            scores["n_queries"],
+            {name: Estimate(**value) for name, value in scores["measures"].items()},
+        )
+    if by is None:
+        return
+    queries = record.queries()
+    names = record.manifest["scoring"]["measures"]
+    labels = _field(record, by, workspace)
+    for value in sorted(set(labels.values())):
+        rows = queries[queries["query_id"].map(labels) == value]
+        clusters = rows["cluster"].tolist() if "cluster" in rows else None
+        yield (
+            f"{by}={value}",
+            len(rows),
+            dict(zip(names, estimate(rows[names].to_numpy(), clusters), strict=True)),
+        )
+
+
+def _field(record: Record, name: str, workspace: Workspace) -> dict[str, str]:
+    """A field of the queries by their ids: from the record where it holds it, else from the data."""
+    queries = record.queries()
+    if name == record.manifest["scoring"]["split_by"]:
+        return dict(zip(queries["query_id"], queries["split"], strict=True))
+    from dibs.data.dataset import open_dataset
+
+    dataset = open_dataset(workspace.data / record.task)
+    return dict(zip(dataset.query_ids, dataset.query_field(name), strict=True))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
