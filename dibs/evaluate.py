@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dibs.cards import ModelCard, TaskCard, mteb_data, mteb_task_name
+from dibs.cards import ModelCard, RerankerCard, TaskCard, mteb_data, mteb_task_name
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import shortfall
 from dibs.files import slug
@@ -35,13 +35,15 @@ class Work:
     task: TaskCard
     dataset: Dataset
     retriever: Retriever
-    model: ModelCard
+    model: ModelCard | RerankerCard
     template: str | None = None
     """The name of one of the task's document templates; None is the default one."""
     parts: tuple[Work, ...] = ()
     """The pipelines whose stored runs this one works on: those it fuses, or the one it reranks."""
     command: str = ""
     """The command that does this work again."""
+    retry_errors: bool = False
+    """Do again what failed for some queries; what was scored is kept."""
 
     @property
     def pipeline(self) -> str:
@@ -99,6 +101,8 @@ def evaluate(work: Work, workspace: Workspace) -> Done:
     if (record.folder / "manifest.json").exists():
         if faults := record.faults():
             warnings.warn(f"{record.name}: {'; '.join(faults)}; it is made anew", stacklevel=2)
+        elif work.retry_errors and record.manifest["about"].get("failed"):
+            pass
         elif record.manifest.get("scoring") == work.scoring():
             return Done(record, True, parts)
         else:
@@ -190,7 +194,7 @@ def _manifest(work: Work, inputs: dict[str, Any], retrieved: Retrieved) -> dict[
     }
 
 
-def _without_folder(model: ModelCard) -> ModelCard:
+def _without_folder(model: ModelCard | RerankerCard) -> ModelCard | RerankerCard:
     """The card without where on this machine its weights lie; the inputs have their hash."""
     if model.model is None or not Path(model.model).is_absolute():
         return model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +17,8 @@ def fetch(
     name: str,
     revision: str | None,
     *,
-    only: Sequence[str] | None = None,
-    without: Sequence[str] | None = None,
+    only: list[str] | None = None,
+    without: list[str] | None = None,
     later: str = "Try again later.",
     absent: MissingError | None = None,
     unreachable: MissingError | None = None,
@@ -52,12 +51,12 @@ def fetch(
 
     _quieten()
     what = _NAMES[kind]
-    patterns = {
-        "allow_patterns": list(only) if only is not None else None,
-        "ignore_patterns": list(without) if without is not None else None,
-    }
     try:
-        return Path(snapshot_download(name, repo_type=kind, revision=revision, **patterns))
+        return Path(
+            snapshot_download(
+                name, repo_type=kind, revision=revision, allow_patterns=only, ignore_patterns=without
+            )
+        )
     except GatedRepoError as error:
         todo = "Accept its terms on the hub and set HF_TOKEN."
         raise MissingError(f"the {what} is gated", where=name, todo=todo) from error
@@ -81,7 +80,7 @@ def fetch(
 def _quieten() -> None:
     """Switch the client's progress bars off where nobody watches them, unless its variable has settled it."""
     from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if HF_HUB_DISABLE_PROGRESS_BARS is None and not sys.stderr.isatty():
         disable_progress_bars()

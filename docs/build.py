@@ -1,7 +1,7 @@
 """Writes what is generated: docs/cli.md from the commands, README.md's results from the records.
 
-    python docs/build.py           write them
-    python docs/build.py --check   say what is out of date, and leave with 1 if anything is
+python docs/build.py           write them
+python docs/build.py --check   say what is out of date, and leave with 1 if anything is
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def results() -> str:
     """A table of every record of the real tasks, best first within a task and subset."""
     heading = ["task", "pipeline", "queries", "documents", *MEASURES, "record"]
     lines = [f"| {' | '.join(heading)} |", f"|{'---|' * len(heading)}"]
-    lines += [f"| {' | '.join(cells)} |" for cells in sorted(_rows(), key=lambda cells: (cells[0], cells[4]))]
+    rows = sorted(_rows(), key=lambda cells: (cells[0], cells[4]))
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join(lines)
 
 
@@ -65,7 +66,14 @@ def _rows() -> Iterator[list[str]]:
         for subset, scores in record.scores["subsets"].items():
             name = record.task if subset == "all" else f"{record.task}, {subset}"
             cells = [_cell(scores["measures"][measure], measure == MEASURES[0]) for measure in MEASURES]
-            yield [name, record.pipeline, f"{scores['n_queries']:,}", _documents(record), *cells, _link(record)]
+            yield [
+                name,
+                record.pipeline,
+                f"{scores['n_queries']:,}",
+                _documents(record),
+                *cells,
+                _link(record),
+            ]
 
 
 def _documents(record: Record) -> str:

@@ -70,6 +70,8 @@ def test_a_sources_path_is_relative_to_its_card(tmp_path: Path) -> None:
         (TaskCard, TASK.replace('kind = "beir"', ""), "source.kind"),
         (TaskCard, TASK.replace('[source]\nkind = "beir"', 'source = "beir"'), "source"),
         (TaskCard, TASK.replace('kind = "beir"', 'kind = "beir"\npath = 7'), "source.path"),
+        (TaskCard, TASK + "api = 'api.github.com'\n", "source.api"),
+        (TaskCard, TASK + "raw = 'https://example.org/'\n", "source.raw"),
         (TaskCard, TASK + "[source.files]\na = 'short'\n", "source.files.a"),
         (TaskCard, TASK + "[subsets.some]\nfield = 'x'\n", "subsets.some.value"),
         (TaskCard, "max_tokens = 0\n" + TASK, "max_tokens"),
@@ -133,10 +135,11 @@ def test_what_is_not_toml_is_named_with_its_line(tmp_path: Path, content: bytes,
         read_card(ModelCard, path)
     assert caught.value.where == str(path)
     assert problem in caught.value.problem
+    assert caught.value.todo
 
 
 def test_a_missing_card_and_a_folder_in_its_place(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no such card"):
+    with pytest.raises(InputError, match="there is no such card\n  Check the path"):
         read_card(ModelCard, tmp_path / "absent.toml")
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(InputError, match=r"folder.toml: cannot be read"):
@@ -161,6 +164,14 @@ def test_toml_that_is_too_deep_or_too_long_a_number(tmp_path: Path, content: byt
     with pytest.raises(InputError) as caught:
         read_card(ModelCard, path)
     assert caught.value.where == str(path)
+    assert caught.value.problem.startswith("is not TOML: ")
+    assert caught.value.todo
+
+
+def test_a_mirror_is_part_of_a_source_only_where_one_is_named() -> None:
+    assert task().source.model_dump(exclude_defaults=True) == {"kind": "beir"}
+    mirror = {"kind": "beir", "api": "http://127.0.0.1:8/api/v3", "raw": "https://files.example.org"}
+    assert task(source=mirror).source.model_dump(exclude_defaults=True) == mirror
 
 
 def test_templates() -> None:

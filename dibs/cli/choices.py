@@ -23,6 +23,12 @@ class Choices:
     """How the parts of a hybrid are fused."""
     weights: tuple[float, ...] | None = None
     """One for each part of a hybrid."""
+    reranker: str | None = None
+    """The name of a reranker's card."""
+    candidates: int = 30
+    """How many of the first stage's documents it reorders, the study's number."""
+    top_k: int | None = None
+    """Documents that are kept of what it reordered."""
     trust_remote_code: bool = False
     """The user's word that a model's own code may run."""
     backend: Backend | Literal["auto"] | None = None

@@ -49,3 +49,34 @@ def prepare(
         typer.echo(f"not complete: {lacking}")
     for note in info.notes:
         typer.echo(f"note: {note}")
+
+
+@app.command()
+def check(
+    task: Annotated[str, typer.Argument(help="The task's name; `dibs tasks` lists them.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Read a task's prepared data whole and say whether it is as it was written.
+
+    Counts and content hash are made anew and compared. Damaged data is an error that names the
+    command to make it anew.
+    """
+    from dibs.cards import TaskCard
+    from dibs.data.dataset import check_content, open_dataset
+    from dibs.data.state import how_to_get
+    from dibs.errors import MissingError
+    from dibs.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    card = place.card(TaskCard, task)
+    try:
+        dataset = open_dataset(place.data / card.name)
+    except FileNotFoundError:
+        problem = f"the data of {card.name} is not prepared"
+        raise MissingError(problem, todo=how_to_get(card)) from None
+    check_content(dataset)
+    info = dataset.info
+    typer.echo(
+        f"{card.name} is as it was written: {info.queries:,} queries, {info.documents:,} documents, "
+        f"{info.qrels:,} judgements; content {info.sha256[:12]}"
+    )

@@ -1,13 +1,18 @@
-"""`dibs tasks` and `dibs models`: what there is, and what it lacks to run here."""
+"""`dibs tasks`, `dibs models`, `dibs rerankers`: what there is, and what it lacks to run here."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dibs.cli.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from dibs.cards import AdapterCard
+    from dibs.errors import DibsError
 
 
 def tasks(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
@@ -44,35 +49,41 @@ def models(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
     model of MTEB's registry.
     """
     from dibs.cards import ModelCard
-    from dibs.errors import DibsError
-    from dibs.ready import model_lacks
     from dibs.workspace import Workspace
 
+    rows = _adapters("model", Workspace.find(workspace).cards(ModelCard))
+    _show(rows, as_json, ("model", "adapter", "dimension", "max_tokens", "ready", "get"))
+
+
+def rerankers(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the rerankers, and how to get what those that are not ready lack."""
+    from dibs.cards import RerankerCard
+    from dibs.workspace import Workspace
+
+    rows = _adapters("reranker", Workspace.find(workspace).cards(RerankerCard))
+    _show(rows, as_json, ("reranker", "adapter", "max_tokens", "ready", "get"))
+
+
+def _adapters(kind: str, cards: Iterable[AdapterCard | DibsError]) -> list[dict[str, Any]]:
+    from dibs.errors import DibsError
+    from dibs.ready import model_lacks
+
     rows = []
-    for card in Workspace.find(workspace).cards(ModelCard):
+    for card in cards:
         if isinstance(card, DibsError):
             typer.echo(f"warning: {card}", err=True)
             continue
         lacks = model_lacks(card)
-        rows.append(
-            {
-                "model": card.name,
-                "ready": lacks is None,
-                "adapter": card.adapter,
-                "dimension": card.dimension,
-                "max_tokens": card.max_tokens,
-                "usd_per_million_tokens": card.usd_per_million_tokens,
-                "description": card.description,
-                "get": lacks,
-            }
-        )
-    _show(rows, as_json, ("model", "adapter", "dimension", "max_tokens", "ready", "get"))
+        fields = ("adapter", "dimension", "max_tokens", "usd_per_million_tokens", "description")
+        told = {field: getattr(card, field) for field in fields if hasattr(card, field)}
+        rows.append({kind: card.name, "ready": lacks is None, **told, "get": lacks})
+    return rows
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...]) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    from dibs.report.tables import console, plain_table
+    from dibs.report.terminal import console, plain_table
 
     console().print(plain_table(rows, columns))

@@ -53,6 +53,7 @@ app.command()(run.run)
 app.command()(show.show)
 app.command()(listing.tasks)
 app.command()(listing.models)
+app.command()(listing.rerankers)
 app.add_typer(data.app, name="data")
 
 

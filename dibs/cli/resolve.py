@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from dibs import plugins
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards import ModelCard, RerankerCard, TaskCard
 from dibs.cli.choices import Choices
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import ensure
@@ -21,6 +21,8 @@ from dibs.files import slug
 from dibs.retrieval.base import Retriever
 from dibs.retrieval.dense import DenseRetriever
 from dibs.retrieval.hybrid import HybridRetriever
+from dibs.retrieval.reranked import RerankingRetriever
+from dibs.retrieval.rerankers.base import make_reranker
 from dibs.workspace import Workspace
 
 
@@ -55,8 +57,30 @@ def task(name: str, workspace: Workspace) -> Task:
     return Task(card, ensure(card, workspace))
 
 
-def work(name: str, task: Task, choices: Choices, workspace: Workspace) -> Work:
-    """The pipeline `name` on that task: a model, or several with `+` between them, which are fused.
+def work(
+    name: str, task: Task, choices: Choices, workspace: Workspace, *, retry_errors: bool = False
+) -> Work:
+    """The pipeline `name` on that task, reranked if the user chose a reranker.
+
+    Raises:
+        InputError: nobody knows a model, or a choice does not fit; MissingError: it is not here.
+    """
+    first = _first_stage(
+        name, task, replace(choices, reranker=None, candidates=Choices.candidates, top_k=None), workspace
+    )
+    if choices.reranker is None:
+        return first
+    card = workspace.card(RerankerCard, choices.reranker)
+    reranker = make_reranker(card, _context(task, choices, workspace))
+    retriever = RerankingRetriever(first.retriever, reranker, choices.candidates, choices.top_k)
+    command = choices.command(name, task.card.name)
+    return replace(
+        first, retriever=retriever, model=card, parts=(first,), command=command, retry_errors=retry_errors
+    )
+
+
+def _first_stage(name: str, task: Task, choices: Choices, workspace: Workspace) -> Work:
+    """A model, or several with `+` between them, which are fused.
 
     Raises:
         InputError: nobody knows a model, or a choice does not fit; MissingError: it is not here.
@@ -69,7 +93,7 @@ def work(name: str, task: Task, choices: Choices, workspace: Workspace) -> Work:
         card, retriever = _model(name, task, choices, workspace)
         return Work(task.card, task.dataset, retriever, card, choices.template, (), command)
     alone = replace(choices, weights=None, fusion=Choices.fusion)
-    parts = tuple(work(part, task, alone, workspace) for part in names)
+    parts = tuple(_first_stage(part, task, alone, workspace) for part in names)
     hybrid = HybridRetriever(tuple(part.retriever for part in parts), choices.fusion, choices.weights)
     card = ModelCard(name=_card_name("-".join(names)), adapter="hybrid")
     return Work(task.card, task.dataset, hybrid, card, choices.template, parts, command)
@@ -99,18 +123,22 @@ def _model(name: str, task: Task, choices: Choices, workspace: Workspace) -> tup
     if card.adapter in plugins.names("retriever"):
         _refuse(name, choices)
         return card, _without_own_ids(plugins.load("retriever", card.adapter)(card), task)
-    context = EncoderContext(
-        cache=workspace.cache,
-        instruction=task.card.query_prompt or "",
-        max_tokens=task.card.max_tokens,
-        trust_remote_code=choices.trust_remote_code,
-    )
+    context = _context(task, choices, workspace)
     card = card.running(None if choices.backend == "auto" else choices.backend, choices.precision)
     if choices.backend == "auto":
         chosen = choose(card, context)
         typer.echo(chosen.line, err=True)
         return chosen.card, _without_own_ids(DenseRetriever(chosen.encoder), task)
     return card, _without_own_ids(DenseRetriever(make_encoder(card, context)), task)
+
+
+def _context(task: Task, choices: Choices, workspace: Workspace) -> EncoderContext:
+    return EncoderContext(
+        cache=workspace.cache,
+        instruction=task.card.query_prompt or "",
+        max_tokens=task.card.max_tokens,
+        trust_remote_code=choices.trust_remote_code,
+    )
 
 
 def _without_own_ids(retriever: Retriever, task: Task) -> Retriever:

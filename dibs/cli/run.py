@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -50,6 +51,19 @@ def run(
     weights: Annotated[
         str | None, typer.Option(help="Weights of a hybrid's parts, such as 0.3,0.7.", show_default="equal")
     ] = None,
+    reranker: Annotated[
+        str | None, typer.Option(help="A reranker's name; reorders each pipeline's candidates.")
+    ] = None,
+    candidates: Annotated[
+        str,
+        typer.Option(help="How many documents are reranked; several, such as 10,30,100, give a curve."),
+    ] = "30",
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Documents kept of a reranked list.", show_default="all")
+    ] = None,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Do again what failed for some queries.")
+    ] = False,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")
     ] = False,
@@ -79,17 +93,25 @@ def run(
     from dibs.workspace import Workspace
 
     place = Workspace.find(workspace)
-    choices = Choices(
-        template, _settings(settings or []), fusion, _weights(weights), trust_remote_code, backend, precision
+    plain = Choices(
+        template=template,
+        settings=_settings(settings or []),
+        fusion=fusion,
+        weights=_weights(weights),
+        trust_remote_code=trust_remote_code,
+        backend=backend,
+        precision=precision,
     )
+    curve = [replace(plain, reranker=reranker, candidates=c, top_k=top_k) for c in _candidates(candidates)]
     done: list[Done] = []
     failures: list[DibsError] = []
     for task_name in task:
         for model_name in model:
-            try:
-                done.append(_one(model_name, task_name, choices, by, place))
-            except DibsError as error:  # the other pairs are still worth having
-                failures.append(error)
+            for choices in curve if reranker else [plain]:
+                try:
+                    done.append(_one(model_name, task_name, choices, by, place, retry_errors))
+                except DibsError as error:  # the other pairs are still worth having
+                    failures.append(error)
     _print(done, by, place, as_json)
     for failure in failures[1:]:
         typer.echo(f"error: {failure}", err=True)
@@ -97,7 +119,9 @@ def run(
         raise failures[0]
 
 
-def _one(model: str, task: str, choices: Choices, by: str | None, place: Workspace) -> Done:
+def _one(
+    model: str, task: str, choices: Choices, by: str | None, place: Workspace, retry_errors: bool
+) -> Done:
     from dibs.cli import resolve
     from dibs.errors import DibsError
     from dibs.evaluate import evaluate
@@ -106,9 +130,20 @@ def _one(model: str, task: str, choices: Choices, by: str | None, place: Workspa
     if by is not None:
         found.dataset.query_field(by)  # refused before the work, not after
     try:
-        return evaluate(resolve.work(model, found, choices, place), place)
+        return evaluate(resolve.work(model, found, choices, place, retry_errors=retry_errors), place)
     except OSError as error:  # a full disk for one pair is no reason to lose the others
         raise DibsError(f"{error.strerror or error}", where=error.filename) from None
+
+
+def _candidates(text: str) -> list[int]:
+    """The numbers of candidates, the largest first, so that one pass scores what all of them need."""
+    from dibs.errors import InputError
+
+    try:
+        return sorted({int(part) for part in text.split(",")}, reverse=True)
+    except ValueError:
+        problem = f"--candidates {text}: not whole numbers with commas between"
+        raise InputError(problem, todo="Such as 30, or 10,30,100.") from None
 
 
 def _weights(text: str | None) -> tuple[float, ...] | None:
@@ -143,7 +178,8 @@ def _settings(texts: list[str]) -> dict[str, Any]:
 
 
 def _print(done: list[Done], by: str | None, place: Workspace, as_json: bool) -> None:
-    from dibs.report.tables import as_rows, console, run_tables
+    from dibs.report.tables import as_rows, run_tables
+    from dibs.report.terminal import console
 
     rows = list({one.record.name: one for one in _with_parts(done)}.values())
     if as_json:

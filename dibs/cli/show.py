@@ -25,7 +25,7 @@ def show(
     """
     from dibs.records import find_record
     from dibs.report.inspect import query_view, record_view
-    from dibs.report.tables import console
+    from dibs.report.terminal import console
     from dibs.workspace import Workspace
 
     place = Workspace.find(workspace)

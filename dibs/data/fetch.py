@@ -101,7 +101,9 @@ def fetch(
         with futures.ThreadPoolExecutor(concurrency) as pool:
             try:
                 jobs = [pool.submit(downloads.get, file) for file in missing]
-                futures.wait(jobs)
+                # Not in one go: a Ctrl-C that comes just before the wait begins is seen when it ends.
+                while futures.wait(jobs, timeout=0.5).not_done:
+                    pass
             except BaseException:  # Ctrl-C: the threads end at their next chunk, the part files stay
                 downloads.stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -6,16 +6,16 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from dibs import plugins
 from dibs.cards import TaskCard
 from dibs.data.dataset import Dataset, open_dataset
+from dibs.data.state import how_to_get, source_state
 from dibs.data.write import write_dataset
 from dibs.errors import DamagedError, InputError, MissingError
-from dibs.files import digest, sha256_file
+from dibs.files import sha256_file
 from dibs.workspace import Workspace
 
 
@@ -61,7 +61,7 @@ def prepare(
     if folder is not None and not folder.exists():
         raise InputError("there is no such folder", where=str(folder))
     source = plugins.load("source", card.source.kind)
-    state = _source(card)  # of before the reading: what changes meanwhile is read again next time
+    state = source_state(card)  # of before the reading: what changes meanwhile is read again next time
     data: SourceData = source(
         SourceRequest(
             card,
@@ -95,7 +95,7 @@ def prepared(card: TaskCard, workspace: Workspace) -> Dataset | None:
         dataset = open_dataset(workspace.data / card.name)
     except FileNotFoundError:
         return None
-    return dataset if dataset.info.source == _source(card) else None
+    return dataset if dataset.info.source == source_state(card) else None
 
 
 def ensure(card: TaskCard, workspace: Workspace) -> Dataset:
@@ -115,15 +115,6 @@ def ensure(card: TaskCard, workspace: Workspace) -> Dataset:
     if card.source.path is None and card.source.kind != "hub":
         raise MissingError(f"the data of {card.name} is not prepared", todo=how_to_get(card))
     return prepare(card, workspace)
-
-
-def how_to_get(card: TaskCard) -> str:
-    """The command that brings the task's data."""
-    if not card.released:
-        return f"Its data was never released. With a copy: dibs data prepare {card.name} --from FOLDER"
-    return f"Run: dibs data prepare {card.name}" + (
-        " --from FOLDER" if card.source.repository is None else ""
-    )
 
 
 def shortfall(card: TaskCard, dataset: Dataset) -> str | None:
@@ -160,16 +151,3 @@ def check_pinned(card: TaskCard, name: str, path: Path) -> None:
             where=str(path),
             todo="Get the pinned revision, or change the card if you mean another file.",
         )
-
-
-def _source(card: TaskCard) -> dict[str, Any]:
-    """What the data was made from: the source, and the state of the card's own files if it has some."""
-    values = card.source.model_dump(mode="json", exclude_defaults=True)
-    if card.source.path is not None:
-        home = Path(card.source.path)
-        states = [(file, file.stat()) for file in sorted(home.rglob("*")) if file.is_file()]
-        values["path"] = home.name
-        values["state"] = digest(
-            [[file.relative_to(home).as_posix(), state.st_size, state.st_mtime_ns] for file, state in states]
-        )
-    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from dibs import plugins
 from dibs.cards import Backend, ModelCard, Precision
@@ -45,15 +46,16 @@ def choose(card: ModelCard, context: EncoderContext) -> Chosen:
         except DibsError as error:
             passed.append(f"{backend} passed over: {error.problem}")
             continue
-        found = encoder.about["compared_with_torch"]
-        line = (
-            f"largest difference from torch {found['largest_difference']:.1e} on {found['texts']} texts, "
-            f"least cosine {found['least_cosine']:.6f}"
-        )
-        return Chosen(trial, encoder, _line(trial, line, passed))
+        return Chosen(trial, encoder, _line(trial, encoder.about.get("compared_with_torch"), passed))
     plain = card.running("torch", None)
     return Chosen(plain, make_encoder(plain, context), _line(plain, None, passed))
 
 
-def _line(card: ModelCard, found: str | None, passed: list[str]) -> str:
-    return "; ".join(filter(None, [f"{card.name}: {card.backend}, {card.precision}", found, *passed]))
+def _line(card: ModelCard, compared: dict[str, Any] | None, passed: list[str]) -> str:
+    parts = [f"{card.name}: {card.backend}, {card.precision}"]
+    if compared:
+        parts.append(
+            f"largest difference from torch {compared['largest_difference']:.1e} "
+            f"on {compared['texts']} texts, least cosine {compared['least_cosine']:.6f}"
+        )
+    return "; ".join([*parts, *passed])

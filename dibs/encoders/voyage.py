@@ -14,6 +14,7 @@ from dibs.encoders.api import ApiEncoder, Send
 from dibs.encoders.base import Role
 from dibs.llm.http import posting
 
+OWN_URL = "https://api.voyageai.com/v1"
 _ATLAS_KEY, _ATLAS_URL = "al-", "https://ai.mongodb.com/v1"
 
 
@@ -28,7 +29,7 @@ class VoyageEncoder(ApiEncoder):
 
     adapter = "voyage"
     provider = "Voyage"
-    own_url = "https://api.voyageai.com/v1"
+    own_url = OWN_URL
     key_variable = "VOYAGE_API_KEY"
     cuttable = ("voyage-3-large", "voyage-3.5", "voyage-4", "voyage-code-3")
 
@@ -37,8 +38,7 @@ class VoyageEncoder(ApiEncoder):
 
     @contextmanager
     def _connect(self, key: str, role: Role) -> Iterator[Send]:
-        atlas = key.startswith(_ATLAS_KEY) and self._url == self.own_url
-        address = f"{_ATLAS_URL if atlas else self._url}/embeddings"
+        address = f"{url_for(self._url, self.own_url, key)}/embeddings"
         wanted: dict[str, Any] = {
             "model": self._model,
             "input_type": role,
@@ -50,3 +50,8 @@ class VoyageEncoder(ApiEncoder):
         timeout, connections = self._patience.timeout, self._limiter.most
         with posting(address, key, timeout=timeout, connections=connections) as post:
             yield lambda texts: post(wanted | {"input": texts})
+
+
+def url_for(url: str, own: str, key: str | None) -> str:
+    """`url`; but where that is Voyage's `own` and the key is one of MongoDB Atlas, the address of Atlas."""
+    return _ATLAS_URL if url == own and (key or "").startswith(_ATLAS_KEY) else url

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,27 +17,9 @@ from dibs.workspace import Workspace
 if TYPE_CHECKING:
     from dibs.evaluate import Done
 
-_WIDTH = 160
-"""Columns where standard output is no terminal: a table is not to lose its right side in a file."""
+_NAMED = 3
+"""Queries that are named of many."""
 _SHOWN = ("recall@1", "recall@5", "recall@10", "recall@30", "recall@100", "success@10", "ndcg@10", "mrr@10")
-
-
-def console() -> Console:
-    """Standard output; colours on a terminal only."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-
-
-def plain_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
-    """Rows of equal keys as a table; numbers to the right."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in columns:
-        numeric = (
-            all(row[name] is None or isinstance(row[name], int | float) for row in rows) and name != "ready"
-        )
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in columns))
-    return table
 
 
 def as_rows(records: Sequence[Record], by: str | None, workspace: Workspace) -> list[dict[str, Any]]:
@@ -73,17 +54,24 @@ def _task_table(done: Sequence[Done], by: str | None, workspace: Workspace) -> T
     manifest = done[0].record.manifest
     main = manifest["scoring"]["main_measure"]
     shown = [name for name in dict.fromkeys((main, *_SHOWN)) if name in manifest["scoring"]["measures"]]
-    title = f"{done[0].record.task}: {manifest['data']['documents']:,} documents"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    rows = [(one.record.pipeline, *row) for one in done for row in _subsets(one.record, by, workspace)]
+    whole = all(subset == "all" for _, subset, *_ in rows)
+    counts = f"{manifest['data']['queries']:,} queries, {manifest['data']['documents']:,} documents"
+    table = Table(
+        title=f"{done[0].record.task}: {counts}",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
     table.add_column("pipeline", no_wrap=True)
-    table.add_column("subset", no_wrap=True)
-    table.add_column("queries", justify="right")
+    for name in () if whole else ("subset", "queries"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "subset" else "right")
     for name in shown:
         table.add_column(f"{name} [95 %]" if name == main else name, justify="right", no_wrap=True)
-    for one in done:
-        for subset, queries, measures in _subsets(one.record, by, workspace):
-            cells = [str(measures[name]) if name == main else f"{measures[name].value:.3f}" for name in shown]
-            table.add_row(Text(one.record.pipeline), Text(subset.rpartition("=")[2]), f"{queries:,}", *cells)
+    for pipeline, subset, queries, measures in rows:
+        cells = [str(measures[name]) if name == main else f"{measures[name].value:.3f}" for name in shown]
+        split = () if whole else (Text(subset.rpartition("=")[2]), f"{queries:,}")
+        table.add_row(Text(pipeline), *split, *cells)
     return table
 
 
@@ -102,10 +90,23 @@ def _notes(done: Sequence[Done]) -> Iterator[str]:
         elif cost["documents_encoded"] or cost["queries_encoded"]:
             seconds = cost["encode_documents"] + cost["encode_queries"]
             parts.append(f"encoded {cost['documents_encoded']:,} documents in {seconds:,.0f} s")
+        parts += _reranked(one.record.manifest["about"])
         if cost["documents_cut"]:
             share = cost["documents_cut"] / data["documents"]
             parts.append(f"{share:.0%} of the documents are longer than the model takes and were cut")
         yield "; ".join(parts)
+
+
+def _reranked(about: dict[str, Any]) -> Iterator[str]:
+    """What a reranker did to the gold documents, and which queries it failed on."""
+    for kind, moved in about.get("gold", {}).items():
+        queries = moved["queries"]
+        more = f" and {len(queries) - _NAMED:,} more" if len(queries) > _NAMED else ""
+        named = f" ({', '.join(queries[:_NAMED])}{more})" if queries else ""
+        yield f"{moved['documents']:,} gold documents {kind}{named}"
+    if failed := about.get("failed"):
+        named = ", ".join(failed[:_NAMED])
+        yield f"{len(failed):,} queries failed and keep the first stage's order, such as {named}"
 
 
 def _subsets(
@@ -141,11 +142,3 @@ def _field(record: Record, name: str, workspace: Workspace) -> dict[str, str]:
 
     dataset = open_dataset(workspace.data / record.task)
     return dict(zip(dataset.query_ids, dataset.query_field(name), strict=True))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)

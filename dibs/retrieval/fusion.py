@@ -65,13 +65,13 @@ def _fuse(
     queries = list(dict.fromkeys(query for run in runs for query in run.rankings))
     fused: dict[str, Ranking] = {}
     for query in queries:
-        credits: dict[str, list[float]] = {}
+        total: dict[str, float] = {}
         for run, weight in zip(runs, chosen, strict=True):
             ranking = run.rankings.get(query)
             if ranking is None or not ranking.documents or weight == 0:
                 continue
             for document, value in zip(ranking.documents, credit(ranking).tolist(), strict=True):
-                credits.setdefault(document, []).append(weight * value)
-        # The exact sum: the ranks 1, 2, 3 tie with 3, 1, 2, whatever the order of the runs.
-        fused[query] = rank({document: math.fsum(values) for document, values in credits.items()})
+                total[document] = total.get(document, 0.0) + weight * value
+        # In float64, whose rounding is lost in float32: the ranks 1, 2, 3 tie with 3, 1, 2.
+        fused[query] = rank(total)
     return Run(fused)

@@ -176,7 +176,7 @@ def test_a_run_prints_a_table_and_leaves_a_record(tiny_workspace: Workspace) -> 
     title, head, everything, checked, intervals, where = (
         line.strip() for line in said.out.splitlines() if line.strip(" \u2500")
     )
-    assert title == "Tiny: 6 documents"
+    assert title == "Tiny: 5 queries, 6 documents"
     assert head.split() == ["pipeline", "subset", "queries", "recall@10", "[95", "%]", "recall@1", "mrr@10"]
     assert everything.split() == ["bm25", "all", "5", "0.800", "[0.000,", "1.000]", "0.700", "0.800"]
     assert checked.split()[:3] == ["bm25", "checked", "2"]

@@ -20,8 +20,8 @@ from tenacity import RetryCallState, wait_fixed, wait_none
 from tenacity.wait import wait_base
 
 from dibs.data.fetch import Fetched, RemoteFile, fetch
-from dibs.retry import POLITE, seconds_asked
 from dibs.errors import DamagedError, DibsError, InputError, MissingError, ProviderError
+from dibs.retry import POLITE, seconds_asked
 from tests.data.servers import Server, content, serving, status, unsized, whole
 
 BODY = bytes(range(256)) * 1000

@@ -11,7 +11,8 @@ import pytest
 
 from dibs.cards import TaskCard
 from dibs.data.dataset import open_dataset
-from dibs.data.prepare import check_pinned, ensure, how_to_get, prepare, prepared, shortfall
+from dibs.data.prepare import check_pinned, ensure, prepare, prepared, shortfall
+from dibs.data.state import how_to_get
 from dibs.errors import DamagedError, InputError, MissingError
 from dibs.workspace import Workspace
 

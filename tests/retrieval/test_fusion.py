@@ -117,10 +117,8 @@ def test_the_same_ranks_in_another_order_tie_exactly(ranks: tuple[int, int, int]
 def test_a_fused_run_is_in_the_ranking_order() -> None:
     random = np.random.default_rng(3)
     names = [f"d{place}" for place in range(50)]
-    runs = [
-        Run.of({"q": dict(zip(names, random.integers(0, 5, 50).tolist(), strict=True))}, ["q"])
-        for _ in range(3)
-    ]
+    drawn = [random.integers(0, 5, 50).tolist() for _ in range(3)]
+    runs = [Run.of({"q": dict(zip(names, values, strict=True))}, ["q"]) for values in drawn]
     for fused in (reciprocal_rank(runs), weighted_scores(runs)):
         assert fused.scores() == Run.of(fused.scores(), ["q"]).scores()
         listed = list(zip(fused.rankings["q"].scores.tolist(), fused.rankings["q"].documents, strict=True))
@@ -132,7 +130,7 @@ def test_a_fused_run_is_in_the_ranking_order() -> None:
 )
 @pytest.mark.parametrize("fuse", [reciprocal_rank, weighted_scores])
 def test_weights_that_do_not_fit_are_refused(fuse: Callable[..., Run], weights: list[float]) -> None:
-    with pytest.raises(InputError, match="2 runs and the weights .* cannot be fused"):
+    with pytest.raises(InputError, match="cannot be fused"):
         fuse([FIRST, SECOND], weights)
 
 

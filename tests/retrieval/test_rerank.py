@@ -167,9 +167,8 @@ def test_equal_scores_keep_the_first_stages_order(dataset: Dataset, cache: Path)
 
 
 def test_pairs_of_equal_texts_are_scored_once_and_tie(tmp_path: Path, cache: Path) -> None:
-    dataset = make_dataset(
-        tmp_path / "data", {"b": "one", "a": "one", "c": "two"}, {"q1": "first?", "q2": "first?"}
-    )
+    documents = {"b": "one", "a": "one", "c": "two"}
+    dataset = make_dataset(tmp_path / "data", documents, {"q1": "first?", "q2": "first?"})
     run = Run.of({"q1": {"b": 3, "a": 2, "c": 1}, "q2": {"c": 3, "a": 2, "b": 1}}, ["q1", "q2"])
     reranker = ToyReranker()
     done = go(reranker, dataset, cache, run=run)
@@ -284,12 +283,9 @@ def test_no_candidates_are_refused(dataset: Dataset, cache: Path, candidates: in
 
 
 def test_movement_names_what_was_missing_pulled_in_and_pushed_out() -> None:
-    before = Run.of(
-        {"q1": {"a": 4, "b": 3, "c": 2, "d": 1}, "q2": {"a": 2, "b": 1}, "q3": {}}, ["q1", "q2", "q3"]
-    )
-    after = Run.of(
-        {"q1": {"c": 4, "b": 3, "a": 2, "d": 1}, "q2": {"a": 2, "b": 1}, "q3": {}}, ["q1", "q2", "q3"]
-    )
+    queries = ["q1", "q2", "q3"]
+    before = Run.of({"q1": {"a": 4, "b": 3, "c": 2, "d": 1}, "q2": {"a": 2, "b": 1}}, queries)
+    after = Run.of({"q1": {"c": 4, "b": 3, "a": 2, "d": 1}, "q2": {"a": 2, "b": 1}}, queries)
     qrels = {
         "q1": {"a": 1, "b": 2, "c": 1, "d": 1, "z": 1, "y": 0},
         "q2": {"a": 1, "b": 0},

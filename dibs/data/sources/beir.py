@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dibs.data.prepare import SourceData, SourceRequest, check_pinned, how_to_get
+from dibs.data.prepare import SourceData, SourceRequest, check_pinned
 from dibs.data.sources.hub import is_mteb_folder, read_folder
 from dibs.data.sources.tables import read_files
+from dibs.data.state import how_to_get
 from dibs.errors import InputError, MissingError
 
 

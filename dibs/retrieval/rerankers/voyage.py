@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dibs.encoders.voyage import OWN_URL, url_for
 from dibs.llm.http import Payload
 from dibs.retrieval.rerankers.api import ApiReranker
-
-_ATLAS_KEY, _ATLAS_URL = "al-", "https://ai.mongodb.com/v1"
 
 
 class VoyageReranker(ApiReranker):
@@ -21,12 +20,11 @@ class VoyageReranker(ApiReranker):
 
     adapter = "voyage"
     provider = "Voyage"
-    own_url = "https://api.voyageai.com/v1"
+    own_url = OWN_URL
     key_variable = "VOYAGE_API_KEY"
 
     def _address(self, key: str | None) -> str:
-        atlas = (key or "").startswith(_ATLAS_KEY) and self._url == self.own_url
-        return f"{_ATLAS_URL if atlas else self._url}/rerank"
+        return f"{url_for(self._url, self.own_url, key)}/rerank"
 
     def _body(self, query: str, documents: list[str]) -> Payload:
         return {"model": self._model, "query": query, "documents": documents, "truncation": True}

@@ -9,9 +9,11 @@ import pytest
 
 from dibs.errors import DibsError, InputError, MissingError, ProviderError
 from dibs.llm.limiter import Limiter
+from dibs.retrieval.rerank import rerank
 from dibs.retrieval.rerankers.api import HOPELESS, NOTHING
 from dibs.retrieval.rerankers.base import Pair, make_reranker
 from dibs.retrieval.rerankers.endpoint import EndpointReranker
+from dibs.retrieval.run import Run
 from tests.encoders.api_server import DROPPED, Fault, status
 from tests.retrieval.rerankers.server import (
     DOCUMENTS,
@@ -25,6 +27,7 @@ from tests.retrieval.rerankers.server import (
     expected,
     scored,
 )
+from tests.toys import make_dataset
 
 
 def endpoint(server: RerankServer, tmp_path: Path, **fields: Any) -> EndpointReranker:
@@ -278,6 +281,22 @@ def test_failures_and_messages_never_show_the_key(server: RerankServer, tmp_path
     scored(reranker, PAIRS)
     assert len(reranker.failures) == 3
     assert KEY not in "".join(reranker.failures)
+
+
+def test_a_reranked_run_leaves_no_key_in_any_file(server: RerankServer, tmp_path: Path) -> None:
+    names = {f"q{n}": query for n, query in enumerate(QUERIES)}
+    dataset = make_dataset(tmp_path / "data", {f"d{n}": text for n, text in enumerate(DOCUMENTS)}, names)
+    run = Run.of({query: {"d0": 4, "d1": 3, "d2": 2, "d3": 1} for query in names}, list(names))
+    server.faults[QUERIES[1]] = iter([status(400, f"wrong key {KEY}")])
+    reranker = endpoint(server, tmp_path)
+    done = rerank(reranker, run, dataset, "{text}", 4, tmp_path / "cache")
+    assert done.failed == ["q1"]
+    assert done.run.rankings["q1"] == run.rankings["q1"]
+    again = rerank(reranker, run, dataset, "{text}", 4, tmp_path / "cache")
+    assert (again.failed, again.scored, len(server.asked)) == ([], 4, 4)
+    texts = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(texts) > 4
+    assert not any(KEY.encode() in text for text in texts)
 
 
 @pytest.mark.parametrize(

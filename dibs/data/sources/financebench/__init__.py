@@ -49,8 +49,9 @@ def read(request: SourceRequest) -> SourceData:
         fetch_filings(card, request.downloads, filings)
     corpus = build(read_pages(folder, filings), filings, questions)
     if request.complete and corpus.absent:
+        count = f"{len(corpus.absent)} of {len(filings)}"
         raise InputError(
-            f"{len(corpus.absent)} of {len(filings)} filings are absent or unreadable: {_some(corpus.absent)}",
+            f"{count} filings are absent or unreadable: {_some(corpus.absent)}",
             where=str(folder),
             todo="Leave out --complete to take their gold pages from the question file.",
         )
