@@ -20,6 +20,7 @@ from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any
 
+from dibs.cards import AdapterCard
 from dibs.errors import DibsError, MissingError, unknown
 
 GROUP = "dibs.plugins"
@@ -60,6 +61,21 @@ def names(kind: str) -> list[str]:
     return sorted(name.removeprefix(f"{kind}.") for name in _registered() if name.startswith(f"{kind}."))
 
 
+def adapter(kind: str, card: AdapterCard) -> Any:
+    """The adapter that a card names; a missing package is said with the extra that brings it.
+
+    Raises:
+        InputError, MissingError, DibsError: as `load`.
+    """
+    try:
+        return load(kind, card.adapter)
+    except MissingError as error:
+        if card.requires is None:
+            raise
+        todo = f'Run: pip install "dibs[{card.requires}]"'
+        raise MissingError(error.problem, where=card.name, todo=todo) from None
+
+
 def load(kind: str, name: str) -> Any:
     """Import and return the object registered as `name` of `kind`.
 
@@ -76,7 +92,7 @@ def load(kind: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         package = (error.name or str(error)).partition(".")[0]
         raise MissingError(
-            f"{kind} {name!r} needs the package {package!r}", todo=f"Install it: pip install {package}"
+            f"{kind} {name!r} needs the package {package!r}", todo=f"Run: pip install {package}"
         ) from error
     except DibsError:
         raise

@@ -18,6 +18,10 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+_SHAPING = ("dibs", "tasks", "models", "rerankers")
+"""What of a checkout shapes a result."""
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that shape results, those that are installed."""
     found = {"python": platform.python_version()}
@@ -50,7 +54,7 @@ def git() -> dict[str, Any] | None:
             subprocess.run(
                 ["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=10
             ).stdout
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "dibs", "tasks", "models"))
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", *_SHAPING))
         )
     except (OSError, subprocess.SubprocessError):
         return None

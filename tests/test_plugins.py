@@ -142,7 +142,7 @@ def test_a_plugin_that_lacks_a_package_says_which(
     with pytest.raises(MissingError) as caught:
         plugins.load("encoder", "needy")
     assert caught.value.problem == f"encoder 'needy' needs the package {package!r}"
-    assert caught.value.todo == f"Install it: pip install {package}"
+    assert caught.value.todo == f"Run: pip install {package}"
     with pytest.raises(MissingError) as caught:
         make_encoder(card("needy", requires="extra"), EncoderContext(cache=tmp_path))
     assert caught.value.where == "toy"

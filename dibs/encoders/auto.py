@@ -10,11 +10,12 @@ from dibs.cards import Backend, ModelCard, Precision
 from dibs.encoders.base import Encoder, EncoderContext, make_encoder
 from dibs.errors import DibsError
 
-FASTEST: dict[Precision, tuple[Backend, ...]] = {
-    "float32": ("openvino", "onnxruntime"),
-    "bfloat16": ("openvino",),
-}
-"""Backends faster than torch, the fastest first, as benchmarks/encode.py finds them."""
+FASTEST: dict[Precision, tuple[Backend, ...]] = {"float32": ("openvino",), "bfloat16": ("openvino",)}
+"""Backends faster than torch, the fastest first, as benchmarks/encode.py finds them.
+
+Texts for each processor-second, MiniLM on 244-token pages, two cores with AVX-512 and without AMX: in
+float32 torch 17.6, onnxruntime 14.5, openvino 20.3; in bfloat16 torch 10.5, openvino 12.7.
+"""
 
 
 @dataclass(frozen=True)

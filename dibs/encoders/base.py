@@ -104,14 +104,7 @@ def make_encoder(card: ModelCard, context: EncoderContext) -> Encoder:
         InputError: no such adapter, or the card does not suit it.
         MissingError: a package, key or model is not here.
     """
-    try:
-        adapter = plugins.load("encoder", card.adapter)
-    except MissingError as error:
-        if card.requires is None:
-            raise
-        raise MissingError(
-            error.problem, where=card.name, todo=f'Run: pip install "dibs[{card.requires}]"'
-        ) from None
+    adapter = plugins.adapter("encoder", card)
     if card.precision not in getattr(adapter, "precisions", ("float32",)):
         raise InputError(f"the adapter {card.adapter} has no precision {card.precision}", where=card.name)
     if card.backend not in getattr(adapter, "backends", ("torch",)):

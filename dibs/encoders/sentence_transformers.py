@@ -104,13 +104,13 @@ class SentenceTransformersEncoder(LocalEncoder):
 
     @cached_property
     def _runtime(self) -> Runtime:
-        from dibs.encoders.export import exported
-
         card = self._card
         if card.backend == "torch":
             from dibs.encoders.runtimes.torch import TorchRuntime
 
             return TorchRuntime(self._model)
+        from dibs.encoders.export import exported
+
         graph = exported(self._weights, self._graphs, self._load_to_export, self._probes, card.backend)
         runtime = graph_runtime(card.backend, graph, card.precision)
         own = np.zeros_like(self._reference)
@@ -165,9 +165,11 @@ class SentenceTransformersEncoder(LocalEncoder):
         return model
 
     def _load_to_export(self) -> SentenceTransformer:
-        return self._load("float32", {"attn_implementation": "eager"})
+        return self._load("float32", {"attn_implementation": "eager"}, device="cpu")
 
-    def _load(self, precision: Precision, options: dict[str, Any]) -> SentenceTransformer:
+    def _load(
+        self, precision: Precision, options: dict[str, Any], device: str | None = None
+    ) -> SentenceTransformer:
         import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
@@ -176,6 +178,7 @@ class SentenceTransformersEncoder(LocalEncoder):
         try:
             return SentenceTransformer(
                 str(self._folder),
+                device=device,
                 trust_remote_code=self._card.remote_code,
                 local_files_only=not self._card.remote_code,
                 model_kwargs=options | {"dtype": getattr(torch, precision)},

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from dibs import plugins
 from dibs.cards import RerankerCard
 from dibs.encoders.base import EncoderContext, FloatArray, IntArray
-from dibs.errors import MissingError
 
 
 class Pair(NamedTuple):
@@ -74,12 +73,5 @@ def make_reranker(card: RerankerCard, context: EncoderContext) -> Reranker:
         InputError: no such adapter, or the card does not suit it.
         MissingError: a package, key or model is not here.
     """
-    try:
-        made: Reranker = plugins.load("reranker", card.adapter)(card, context)
-    except MissingError as error:
-        if card.requires is None:
-            raise
-        raise MissingError(
-            error.problem, where=card.name, todo=f'Run: pip install "dibs[{card.requires}]"'
-        ) from None
+    made: Reranker = plugins.adapter("reranker", card)(card, context)
     return made

@@ -30,16 +30,24 @@ def test_an_unknown_adapter_is_named_with_the_nearest(tmp_path: Path) -> None:
         make_reranker(card("crossencoder"), context(tmp_path))
 
 
-def _lacking(card: RerankerCard, context: Any) -> Any:
+def _lacking(*asked: Any) -> Any:
     raise MissingError("the package 'x' is not here", todo="Find it.")
 
 
-def test_what_is_missing_names_the_extra_that_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "load", lambda kind, name: _lacking)
+def test_a_missing_package_names_the_extra_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "load", _lacking)
     with pytest.raises(MissingError, match=r'pip install "dibs\[rerank\]"'):
         make_reranker(card("toy", requires="rerank"), context(tmp_path))
     with pytest.raises(MissingError, match="Find it"):
         make_reranker(card("toy"), context(tmp_path))
+
+
+def test_what_else_is_missing_keeps_its_own_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "load", lambda kind, name: _lacking)
+    with pytest.raises(MissingError, match="Find it"):
+        make_reranker(card("toy", requires="rerank"), context(tmp_path))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
