@@ -97,6 +97,8 @@ class TaskCard(_Frozen):
     """A query field to show results by, such as the question type."""
     stand_in_for: str | None = None
     """The unreleased task that this open one resembles; it is never shown under that name."""
+    sample: bool = False
+    """A small task to try things on, which is no part of the benchmark."""
     released: bool = True
     """Whether the data can be had by anyone."""
     language: str = "eng-Latn"

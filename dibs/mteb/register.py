@@ -42,7 +42,7 @@ def register(workspace: Workspace | None = None) -> None:
 
     Then `mteb.get_task("DIBSFinanceBench")`, `mteb.get_tasks(domains=["Financial"])`,
     `mteb.get_model("dibs/bm25")`, `mteb.get_benchmark("DIBS")` and MTEB's own commands find them.
-    The benchmark is every released task whose size its card knows, so none of the samples. A card
+    The benchmark is every released task whose size its card knows, and none of the samples. A card
     that is malformed is left out with a warning. Nothing is fetched.
 
     Args:
@@ -68,7 +68,10 @@ def register(workspace: Workspace | None = None) -> None:
     for model in _readable(place.cards(ModelCard)):
         meta = registry_meta(model, place)
         known.models[str(meta.name)] = meta
-    whole = [task for task in ours.values() if task.card.released and task.card.expect.queries]
+    cards = {task: task.card for task in ours.values()}
+    whole = [
+        task for task, card in cards.items() if card.released and card.expect.queries and not card.sample
+    ]
     known.benchmarks.DIBS = mteb.Benchmark(
         name=BENCHMARK,
         aliases=("dibs",),

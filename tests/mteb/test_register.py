@@ -111,3 +111,11 @@ def test_a_mteb_with_other_private_names_is_told_apart(
         door.register(workspace)
     card = workspace.card(TaskCard, "FinanceBench")
     assert door.mteb_task(card, workspace).metadata.name == "DIBSFinanceBench"
+
+
+def test_samples_are_tasks_but_no_part_of_the_benchmark() -> None:
+    door.register()
+    assert mteb.get_task("DIBSFinanceBenchSample").metadata.name == "DIBSFinanceBenchSample"
+    names = {task.metadata.name for task in mteb.get_benchmark("DIBS").tasks}
+    assert {"DIBSFinanceBench", "DIBSManufactQAOpen", "DIBSDocsQAOpen"} <= names
+    assert not any(name.endswith("Sample") for name in names)
