@@ -68,10 +68,7 @@ def register(workspace: Workspace | None = None) -> None:
     for model in _readable(place.cards(ModelCard)):
         meta = registry_meta(model, place)
         known.models[str(meta.name)] = meta
-    cards = {task: task.card for task in ours.values()}
-    whole = [
-        task for task, card in cards.items() if card.released and card.expect.queries and not card.sample
-    ]
+    whole = [task for task in ours.values() if _is_whole(task.card)]
     known.benchmarks.DIBS = mteb.Benchmark(
         name=BENCHMARK,
         aliases=("dibs",),
@@ -80,6 +77,11 @@ def register(workspace: Workspace | None = None) -> None:
     )
     for forget in known.forget_benchmarks:
         forget()
+
+
+def _is_whole(card: TaskCard) -> bool:
+    """Whether the task is part of the benchmark."""
+    return card.released and not card.sample and card.expect.queries is not None
 
 
 class _Tasks(Sequence[AbsTask]):
