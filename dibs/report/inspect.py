@@ -12,6 +12,7 @@ from rich.text import Text
 from dibs.data.dataset import Dataset, open_dataset
 from dibs.errors import InputError, MissingError, unknown
 from dibs.records import RUN, Record
+from dibs.report.terminal import printable
 from dibs.retrieval.run import read_run
 from dibs.scoring.statistics import Estimate
 from dibs.workspace import Workspace
@@ -69,15 +70,15 @@ def query_view(record: Record, query: str, top: int, workspace: Workspace) -> It
     ranks = {name: place for place, name in enumerate(documents, start=1)}
     gold = {name: grade for name, grade in dataset.qrels[query].items() if grade > 0}
     fields = dataset.query(query)
-    yield Text(f"{query}: {fields['text']}", style="bold")
+    yield Text(printable(f"{query}: {fields['text']}"), style="bold")
     if fields.get("answer"):
-        yield Text(f"answer: {fields['answer']}")
+        yield Text(printable(f"answer: {fields['answer']}"))
     found = Table(title="gold", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("rank", "document", "text"):
         found.add_column(name, justify="right" if name == "rank" else "left")
     for name in sorted(gold, key=lambda name: ranks.get(name, len(documents) + 1)):
         rank = str(ranks[name]) if name in ranks else f"> {len(documents)}"
-        found.add_row(rank, Text(name), Text(_snippet(dataset, name)))
+        found.add_row(rank, Text(printable(name)), Text(_snippet(dataset, name)))
     yield found
     ranked = Table(title="ranking", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("rank", "score", "document", "text"):
@@ -85,7 +86,7 @@ def query_view(record: Record, query: str, top: int, workspace: Workspace) -> It
     for place, name in enumerate(documents[:top], start=1):
         score = f"{ranking.scores[place - 1]:.4f}" if ranking else ""
         style = "bold green" if name in gold else ""
-        ranked.add_row(str(place), score, Text(name), Text(_snippet(dataset, name)), style=style)
+        ranked.add_row(str(place), score, Text(printable(name)), Text(_snippet(dataset, name)), style=style)
     yield ranked
 
 
@@ -107,5 +108,5 @@ def _data(record: Record, workspace: Workspace) -> Dataset:
 
 
 def _snippet(dataset: Dataset, name: str) -> str:
-    text = " ".join(dataset.document(name)["text"].split())
+    text = printable(" ".join(dataset.document(name)["text"].split()))
     return text if len(text) <= _SNIPPET else f"{text[:_SNIPPET]}..."

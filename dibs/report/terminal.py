@@ -20,6 +20,11 @@ def console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
 
 
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey: a corpus may hold any character."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
 def plain_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
     """Rows of equal keys as a table; numbers to the right."""
     table = Table(box=box.SIMPLE_HEAD)
