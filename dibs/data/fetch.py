@@ -194,6 +194,7 @@ class _Downloads:
                 if self.stop.is_set():
                     raise futures.CancelledError
                 stream.write(chunk)
+                stream.flush()  # what is counted is in the file, also when a Ctrl-C comes between
                 with self.counting:
                     self.received += len(chunk)
                     self.on_bytes(len(chunk))
