@@ -12,6 +12,8 @@ from dibs.errors import InputError
 from dibs.files import digest
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+MeasureName = Annotated[str, StringConstraints(pattern=r"^[a-z]+@[1-9][0-9]*$")]
+"""As `recall@10`; which kinds there are, `dibs.scoring` knows."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 DEFAULT_MEASURES = (
@@ -23,7 +25,7 @@ DEFAULT_MEASURES = (
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Address = Annotated[str, StringConstraints(pattern=r"^https?://\S*[^/\s]$")]
@@ -88,8 +90,8 @@ class TaskCard(_Frozen):
     """The instruction that models with an `{instruction}` in their prompt are given."""
     max_tokens: int = Field(default=2048, gt=0)
     """Documents are cut to this many tokens of each model's own tokenizer (the study's limit)."""
-    measures: tuple[str, ...] = DEFAULT_MEASURES
-    main_measure: str = "recall@10"
+    measures: tuple[MeasureName, ...] = DEFAULT_MEASURES
+    main_measure: MeasureName = "recall@10"
     cluster: str | None = None
     """The query field whose equal values are drawn together when intervals are made."""
     subsets: dict[Name, Subset] = Field(default_factory=dict)

@@ -103,7 +103,7 @@ def evaluate(work: Work, workspace: Workspace) -> Done:
             warnings.warn(f"{record.name}: {'; '.join(faults)}; it is made anew", stacklevel=2)
         elif work.retry_errors and record.manifest["about"].get("failed"):
             pass
-        elif record.manifest.get("scoring") == work.scoring():
+        elif all(record.manifest.get(key) == value for key, value in _stated(work).items()):
             return Done(record, True, parts)
         else:
             run = read_run(record.folder / RUN, work.dataset.query_ids)
@@ -138,7 +138,25 @@ def _write(work: Work, record: Record, run: Run, manifest: dict[str, Any]) -> Re
         QUERIES: table_bytes(columns),
         MTEB: (json.dumps(_mteb(work, values, manifest), indent=2) + "\n").encode(),
     }
-    return write_record(record.folder, manifest | {"scoring": work.scoring()}, files)
+    return write_record(record.folder, manifest | _stated(work), files)
+
+
+def _stated(work: Work) -> dict[str, Any]:
+    """What a manifest says of the task as its card and data now are, whatever the run was made with."""
+    info = work.dataset.info
+    return {
+        "task": work.task.model_dump(mode="json", exclude_defaults=True, exclude={"source": {"path"}}),
+        "data": {
+            "sha256": info.sha256,
+            "queries": info.queries,
+            "documents": info.documents,
+            "empty_documents": info.empty_documents,
+            "duplicate_documents": info.duplicate_documents,
+            "lacking": shortfall(work.task, work.dataset),
+            "notes": info.notes,
+        },
+        "scoring": work.scoring(),
+    }
 
 
 def _subsets(work: Work) -> dict[str, np.ndarray]:
@@ -169,21 +187,11 @@ def _subset(values: dict[Measure, Values], chosen: np.ndarray, clusters: np.ndar
 
 
 def _manifest(work: Work, inputs: dict[str, Any], retrieved: Retrieved) -> dict[str, Any]:
-    info = work.dataset.info
+    """How the run was made; what is said of the task and its scores is added when they are written."""
     return {
         "pipeline": work.pipeline,
         "inputs": inputs,
-        "task": work.task.model_dump(mode="json", exclude_defaults=True, exclude={"source": {"path"}}),
         "model": _without_folder(work.model).model_dump(mode="json", exclude_defaults=True),
-        "data": {
-            "sha256": info.sha256,
-            "queries": info.queries,
-            "documents": info.documents,
-            "empty_documents": info.empty_documents,
-            "duplicate_documents": info.duplicate_documents,
-            "lacking": shortfall(work.task, work.dataset),
-            "notes": info.notes,
-        },
         "cost": asdict(retrieved.cost),
         "about": retrieved.about,
         "command": work.command,

@@ -173,6 +173,8 @@ def find_record(results: Path, name: str) -> Record:
     Raises:
         InputError: none or several answer to it; they are named.
     """
+    if not name.strip():
+        raise InputError("no record is named", todo="Give TASK/PIPELINE, or the beginning of a hash.")
     for folder in (Path(name), results / name):
         if (folder / _MANIFEST).is_file():
             return Record(folder.resolve())
@@ -180,7 +182,9 @@ def find_record(results: Path, name: str) -> Record:
     found = [
         r
         for r in records
-        if r.hash.startswith(name) or r.name.endswith(f"/{name}") or r.name.rpartition("/")[0] == name
+        if r.hash.startswith(name)
+        or r.name.endswith(f"/{name}")
+        or r.name.rpartition("/")[0] in (name, "/".join(map(slug, name.split("/", 1))))
     ]
     if not found:
         raise unknown("record", name, [record.name for record in records])

@@ -81,6 +81,9 @@ class Workspace:
             raise InputError(
                 f"the card's name is {card.name!r}", where=str(path), todo=f"Name the file {card.name}.toml."
             )
+        folder = self.root / (getattr(card, "model", None) or "")
+        if folder != self.root and folder.is_dir():  # a model's folder is named from the workspace
+            return card.model_copy(update={"model": str(folder)})
         return card
 
     def cards(self, kind: type[AnyCard]) -> Iterator[AnyCard | DibsError]:

@@ -201,3 +201,16 @@ def test_settings_make_another_card_with_another_name() -> None:
 def test_a_wrong_setting_is_named(setting: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError, match=rf"--set {field}=.*: field '{field}'"):
         ModelCard(name="tiny", adapter="bm25").with_settings(setting)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
+    path = written(tmp_path, MODEL + f"options = {{ k1 = {value} }}\n")
+    with pytest.raises(InputError, match=r"options\.k1"):
+        read_card(ModelCard, path)
+
+
+def test_measures_are_spelled_in_one_way(tmp_path: Path) -> None:
+    path = written(tmp_path, 'measures = ["Recall@10"]\nmain_measure = "Recall@10"\n' + TASK)
+    with pytest.raises(InputError, match="measures"):
+        read_card(TaskCard, path)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dibs import evaluate as module
-from dibs.cards import ModelCard, Subset, TaskCard
+from dibs.cards import Expect, ModelCard, Subset, TaskCard
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import ensure
 from dibs.errors import InputError
@@ -105,8 +105,8 @@ def test_each_query_has_its_values(work: Work, tiny_workspace: Workspace) -> Non
 def test_the_manifest_says_how_it_was_made(work: Work, tiny_workspace: Workspace) -> None:
     found = manifest(evaluate(work, tiny_workspace))
     assert list(found) == [
-        "format", "pipeline", "inputs", "task", "model", "data", "cost", "about", "command", "created",
-        "versions", "hardware", "git", "scoring", "files",
+        "format", "pipeline", "inputs", "model", "cost", "about", "command", "created", "versions",
+        "hardware", "git", "task", "data", "scoring", "files",
     ]  # fmt: skip
     assert found["inputs"] == {
         "task": "Tiny",
@@ -377,3 +377,14 @@ def test_a_stored_run_gives_the_scores_it_was_stored_with(work: Work, tiny_works
     again = evaluate(dense, tiny_workspace)
     assert Record(again.record.folder).faults() == []
     assert (again.record.folder / QUERIES).read_bytes() == table
+
+
+def test_what_a_changed_card_says_is_in_the_manifest(work: Work, tiny_workspace: Workspace) -> None:
+    evaluate(work, tiny_workspace)
+    done = evaluate(
+        changed(work, description="Told anew.", expect=Expect(queries=5, documents=7)), tiny_workspace
+    )
+    assert done.reused
+    assert searches(work) == 1
+    assert manifest(done)["task"]["description"] == "Told anew."
+    assert manifest(done)["data"]["lacking"] == "6 of 7 documents"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import tomllib
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from dibs.cards import Backend, Precision
+from dibs.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Choices:
 
     template: str | None = None
     """One of the task's document templates."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the models' cards to set anew."""
+    settings: tuple[str, ...] = ()
+    """Fields of the models' cards to set anew, each as `field=value`."""
     fusion: str = "rrf"
     """How the parts of a hybrid are fused."""
     weights: tuple[float, ...] | None = None
@@ -37,6 +38,24 @@ class Choices:
     precision: Precision | None = None
     """What a local model computes in, if not what its card says."""
 
+    def fields(self) -> dict[str, Any]:
+        """The settings by the card's fields; a value is read as TOML, and as plain text where it is none.
+
+        Raises:
+            InputError: a setting is not of the form field=value.
+        """
+        fields: dict[str, Any] = {}
+        for text in self.settings:
+            key, equals, value = text.partition("=")
+            if not equals or not key.strip():
+                problem = f"--set {text}: is not of the form field=value"
+                raise InputError(problem, todo="Such as --set max_tokens=128.")
+            try:
+                fields[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+            except tomllib.TOMLDecodeError:
+                fields[key.strip()] = value
+        return fields
+
     def command(self, model: str, task: str) -> str:
         """`dibs run` for one pair, as its record keeps it; a folder is named without where it lies."""
         shown = Path(model).name if Path(model).is_absolute() else model
@@ -44,9 +63,9 @@ class Choices:
         for name, value in asdict(self).items():
             option = f"--{name.replace('_', '-')}"
             if name == "settings":
-                words += [word for key, chosen in value.items() for word in ("--set", f"{key}={chosen}")]
+                words += [word for text in value for word in ("--set", text)]
             elif name == "weights" and value is not None:
-                words += [option, ",".join(f"{weight:g}" for weight in value)]
+                words += [option, ",".join(map(str, value))]
             elif value is True:
                 words.append(option)
             elif value and value != getattr(Choices, name):

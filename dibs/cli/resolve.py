@@ -39,6 +39,8 @@ class Task:
 def task(name: str, workspace: Workspace) -> Task:
     """The task of that name: one of the workspace's cards, else one of MTEB's retrieval tasks.
 
+    Of an MTEB task with several subsets, `NAME:SUBSET` is one.
+
     Raises:
         InputError: nobody knows it; the nearest names are told.
         MissingError: its data has to be prepared first.
@@ -50,9 +52,10 @@ def task(name: str, workspace: Workspace) -> Task:
             raise
         from dibs import mteb
 
-        if not mteb.has_task(name):
+        theirs, _, subset = name.partition(":")
+        if not mteb.has_task(theirs):
             raise
-        found = mteb.task_from_mteb(name, workspace)
+        found = mteb.task_from_mteb(theirs, workspace, subset=subset or None)
         return Task(found.card, found.dataset, found.own_ids)
     return Task(card, ensure(card, workspace))
 
@@ -101,9 +104,16 @@ def _first_stage(name: str, task: Task, choices: Choices, workspace: Workspace) 
 
 def _parts(name: str, workspace: Workspace) -> list[str]:
     """The models that a name is made of; a card's or folder's name may itself hold a `+`."""
+    if not name.strip():
+        raise InputError("--model has no name", todo="dibs models lists them.")
     if "+" not in name or name in workspace.card_files(ModelCard) or Path(name).exists():
         return [name]
-    return [part.strip() for part in name.split("+")]
+    parts = [part.strip() for part in name.split("+")]
+    if not all(parts):
+        raise InputError(
+            "a part of the hybrid has no name", where=name, todo="Such as bm25+all-MiniLM-L6-v2."
+        )
+    return parts
 
 
 def _model(name: str, task: Task, choices: Choices, workspace: Workspace) -> tuple[ModelCard, Retriever]:
@@ -119,7 +129,7 @@ def _model(name: str, task: Task, choices: Choices, workspace: Workspace) -> tup
             card = ModelCard(name=_card_name(name), adapter="mteb", model=name)
             return card, _without_own_ids(_mteb_retriever(name, task.card, choices), task)
         card = ModelCard(name=_card_name(name), adapter="sentence-transformers", model=name)
-    card = card.with_settings(dict(choices.settings))
+    card = card.with_settings(choices.fields())
     if card.adapter in plugins.names("retriever"):
         _refuse(name, choices)
         return card, _without_own_ids(plugins.load("retriever", card.adapter)(card), task)

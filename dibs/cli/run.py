@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -92,13 +92,13 @@ def run(
     Example: dibs run --model bm25 --model all-MiniLM-L6-v2 --task FinanceBench-Sample
     """
     from dibs.cli.choices import Choices
-    from dibs.errors import DibsError
+    from dibs.errors import DibsError, InputError
     from dibs.workspace import Workspace
 
     place = Workspace.find(workspace)
     plain = Choices(
         template=template,
-        settings=_settings(settings or []),
+        settings=tuple(settings or ()),
         fusion=fusion,
         weights=_weights(weights),
         trust_remote_code=trust_remote_code,
@@ -106,6 +106,14 @@ def run(
         precision=precision,
     )
     curve = [replace(plain, reranker=reranker, candidates=c, top_k=top_k) for c in _candidates(candidates)]
+    if reranker is None:
+        for option, given in (
+            ("--candidates", candidates != "30"),
+            ("--top-k", top_k is not None),
+            ("--retry-errors", retry_errors),
+        ):
+            if given:
+                raise InputError(f"{option} is for rerankers", todo="Name one with --reranker.")
     done: list[Done] = []
     failures: list[DibsError] = []
     for task_name in task:
@@ -155,29 +163,14 @@ def _weights(text: str | None) -> tuple[float, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(float(part) for part in text.split(","))
+        weights = tuple(float(part) for part in text.split(","))
+        if not all(map(math.isfinite, weights)):
+            raise ValueError
+        return weights
     except ValueError:
         raise InputError(
             f"--weights {text}: not numbers with commas between", todo="Such as 0.3,0.7."
         ) from None
-
-
-def _settings(texts: list[str]) -> dict[str, Any]:
-    """`key=value` texts; a value is read as TOML, and as plain text where it is none."""
-    from dibs.errors import InputError
-
-    fields: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise InputError(
-                f"--set {text}: is not of the form field=value", todo="Such as --set max_tokens=128."
-            )
-        try:
-            fields[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            fields[key.strip()] = value
-    return fields
 
 
 def _print(done: list[Done], by: str | None, place: Workspace, as_json: bool) -> None:

@@ -34,7 +34,8 @@ def source_state(card: TaskCard) -> dict[str, Any]:
     values = card.source.model_dump(mode="json", exclude_defaults=True)
     if card.source.path is not None:
         home = Path(card.source.path)
-        states = [(file, file.stat()) for file in sorted(home.rglob("*")) if file.is_file()]
+        files = [home] if home.is_file() else sorted(home.rglob("*"))
+        states = [(file, file.stat()) for file in files if file.is_file()]
         values["path"] = home.name
         values["state"] = digest(
             [[file.relative_to(home).as_posix(), state.st_size, state.st_mtime_ns] for file, state in states]

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dibs.data.dataset import Dataset, open_dataset
-from dibs.errors import InputError, MissingError, unknown
-from dibs.records import RUN, Record
+from dibs.errors import DamagedError, InputError, MissingError, unknown
+from dibs.records import QUERIES, RUN, SCORES, Record
 from dibs.report.terminal import printable
 from dibs.retrieval.run import read_run
 from dibs.scoring.statistics import Estimate
@@ -23,6 +23,9 @@ _SNIPPET = 240
 
 def record_view(record: Record) -> Iterator[RenderableType]:
     """How the record was made, its faults if any, its scores, and its hardest queries."""
+    faults = record.faults()
+    if any("manifest" in fault or SCORES in fault or QUERIES in fault for fault in faults):
+        raise DamagedError("; ".join(faults), where=record.name, todo="Delete that folder and run again.")
     manifest = record.manifest
     git = manifest["git"] or {}
     lines = {
@@ -33,7 +36,7 @@ def record_view(record: Record) -> Iterator[RenderableType]:
         "data": f"{manifest['data']['queries']:,} queries, {manifest['data']['documents']:,} documents, "
         f"content {manifest['data']['sha256'][:12]}",
         "lacking": manifest["data"]["lacking"] or "nothing",
-        "files": "; ".join(record.faults()) or "as they were written",
+        "files": "; ".join(faults) or "as they were written",
     }
     facts = Table(box=None, show_header=False)
     for name, value in lines.items():
@@ -62,6 +65,8 @@ def query_view(record: Record, query: str, top: int, workspace: Workspace) -> It
         InputError: the record has no such query.
         MissingError: the record's data is not here.
     """
+    if faults := record.faults():
+        raise DamagedError("; ".join(faults), where=record.name, todo="Delete that folder and run again.")
     dataset = _data(record, workspace)
     if query not in dataset.qrels:
         raise unknown("query of this record", query, dataset.qrels)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dibs.records import Record
+from dibs.report.terminal import printable
 from dibs.scoring.statistics import Estimate, estimate
 from dibs.workspace import Workspace
 
@@ -47,7 +48,7 @@ def run_tables(done: Sequence[Done], by: str | None, workspace: Workspace) -> It
         mine = [one for one in done if one.record.task == task]
         yield _task_table(mine, by, workspace)
         for note in _notes(mine):
-            yield Text(note)
+            yield Text(printable(note))
 
 
 def _task_table(done: Sequence[Done], by: str | None, workspace: Workspace) -> Table:
@@ -70,7 +71,7 @@ def _task_table(done: Sequence[Done], by: str | None, workspace: Workspace) -> T
         table.add_column(f"{name} [95 %]" if name == main else name, justify="right", no_wrap=True)
     for pipeline, subset, queries, measures in rows:
         cells = [str(measures[name]) if name == main else f"{measures[name].value:.3f}" for name in shown]
-        split = () if whole else (Text(subset.rpartition("=")[2]), f"{queries:,}")
+        split = () if whole else (Text(printable(subset.partition("=")[2] or subset)), f"{queries:,}")
         table.add_row(Text(pipeline), *split, *cells)
     return table
 

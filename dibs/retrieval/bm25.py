@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
 import warnings
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from dibs.cards import ModelCard
 from dibs.errors import InputError, unknown
-from dibs.files import digest
+from dibs.files import digest, sha256_file, write_json
 from dibs.progress import track
 from dibs.retrieval.base import Cost, Retrieved, Search
 from dibs.retrieval.run import Ranking, Run
@@ -32,6 +34,10 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "stemmer": "english",
 }
 METHODS = ("atire", "bm25+", "bm25l", "lucene", "robertson")
+
+
+_DONE = "done.json"
+"""Written last into an index's folder, with the hash of every other file."""
 
 
 class BM25Retriever:
@@ -78,10 +84,13 @@ class BM25Retriever:
     def _index(self, search: Search) -> bm25s.BM25:
         import bm25s
 
-        name = digest({"data": search.dataset.info.sha256, "template": search.template, **self.settings()})[
-            :16
-        ]
-        folder = search.cache / "indexes" / f"bm25-{name}"
+        made_of = {
+            "data": search.dataset.info.sha256,
+            "template": search.template,
+            "versions": [version("bm25s"), version("PyStemmer")],
+            **self.settings(),
+        }
+        folder = search.cache / "indexes" / f"bm25-{digest(made_of)[:16]}"
         if (kept := _load(folder)) is not None:
             return kept
         index = bm25s.BM25(
@@ -100,7 +109,7 @@ class BM25Retriever:
         work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
         try:
             index.save(work, show_progress=False)
-            (work / "done").touch()
+            write_json(work / _DONE, _hashes(work))
             with suppress(OSError):  # another process was first; its index is the same
                 work.rename(folder)
         finally:
@@ -152,12 +161,18 @@ def _load(folder: Path) -> bm25s.BM25 | None:
     if not folder.exists():
         return None
     try:
-        (folder / "done").stat()
-        return bm25s.BM25.load(folder, mmap=True)
+        if json.loads((folder / _DONE).read_text(encoding="utf-8")) == _hashes(folder):
+            return bm25s.BM25.load(folder, mmap=True)
     except (OSError, EOFError, ValueError, KeyError, TypeError):
-        warnings.warn(f"{folder}: the index is damaged and made anew", stacklevel=2)
-        shutil.rmtree(folder)
-        return None
+        pass
+    warnings.warn(f"{folder}: the index is damaged and made anew", stacklevel=2)
+    shutil.rmtree(folder)
+    return None
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """The hash of each file of an index, by name."""
+    return {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.name != _DONE}
 
 
 def _score_without_words(index: bm25s.BM25, words: list[str]) -> float:

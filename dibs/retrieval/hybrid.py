@@ -35,7 +35,7 @@ class HybridRetriever:
     @property
     def name(self) -> str:
         how = "" if self.fusion == "rrf" else f" {self.fusion}"
-        weights = "" if self.weights is None else " " + ":".join(f"{weight:g}" for weight in self.weights)
+        weights = "" if self.weights is None else " " + ":".join(f"{weight:.12g}" for weight in self.weights)
         return "+".join(part.name for part in self.parts) + how + weights
 
     def settings(self) -> dict[str, Any]:

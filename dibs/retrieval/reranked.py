@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dibs.errors import InputError
 from dibs.retrieval.base import Cost, Retrieved, Retriever, Search
 from dibs.retrieval.rerank import Movement, movement, rerank
 from dibs.retrieval.rerankers.base import Reranker
@@ -25,7 +26,8 @@ class RerankingRetriever:
 
     @property
     def name(self) -> str:
-        return f"{self.first.name} > {self.reranker.name} ({self.candidates})"
+        kept = "" if self.top_k is None else f", top {self.top_k}"
+        return f"{self.first.name} > {self.reranker.name} ({self.candidates}{kept})"
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -38,6 +40,12 @@ class RerankingRetriever:
 
     def search(self, search: Search, k: int) -> Retrieved:
         (before,) = search.runs
+        if self.candidates > k:
+            raise InputError(
+                f"{self.candidates} candidates are more than the {k} documents of a run",
+                where=self.reranker.name,
+                todo=f"Give {k} or fewer.",
+            )
         done = rerank(self.reranker, before, search.dataset, search.template, self.candidates, search.cache)
         run = done.run.top(min(k, self.top_k or k))
         cost = Cost(search=done.seconds, billed_tokens=done.billed_tokens, usd=done.usd)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 from dibs.workspace import Workspace
 from tests.cli.test_cli import Said, add_card
@@ -39,3 +40,21 @@ def test_an_unknown_part_is_named(tiny_workspace: Workspace) -> None:
     said = Said("run", "--model", "bm25+bm26", "--task", "Tiny")
     assert said.code == 2
     assert "no model is called 'bm26'" in said.err
+
+
+def test_parts_without_a_name_and_weights_without_end_are_refused(tiny_workspace: Workspace) -> None:
+    for words, message in (
+        (("--model", "bm25+"), "a part of the hybrid has no name"),
+        (("--model", ""), "--model has no name"),
+        (("--model", "bm25+bm25", "--weights", "inf,1"), "not numbers with commas between"),
+    ):
+        said = Said("run", *words, "--task", "Tiny")
+        assert said.code == 2
+        assert message in said.err
+
+
+def test_a_setting_is_recorded_as_it_was_written(tiny_workspace: Workspace) -> None:
+    words = ["--model", "bm25", "--task", "Tiny", "--set", "options={k1=0.9}"]
+    said = Said("run", *words, "--json")
+    manifest = json.loads((tiny_workspace.root / said.json[0]["record"] / "manifest.json").read_text())
+    assert shlex.split(manifest["command"]) == ["dibs", "run", *words]

@@ -142,3 +142,20 @@ def test_rerankers_are_listed_with_what_they_lack(place: Workspace, monkeypatch:
     assert rows["last-first"]["ready"]
     assert rows["rerank-2.5"]["get"] == "set VOYAGE_API_KEY"
     assert rows["bge-reranker-base"]["max_tokens"] == 512
+
+
+def test_more_candidates_than_a_run_holds_are_refused(place: Workspace) -> None:
+    said = Said("run", "-m", "bm25", "-t", "Tiny", "--reranker", "last-first", "--candidates", "101")
+    assert said.code == 2
+    assert "101 candidates are more than the 100 documents of a run" in said.err
+
+
+def test_a_cut_list_is_another_pipeline(place: Workspace) -> None:
+    assert pipelines(rerank("--top-k", "1"))[-1] == "bm25 > last-first (30, top 1)"
+
+
+def test_options_of_a_reranker_without_one_are_refused(place: Workspace) -> None:
+    for option in (("--top-k", "3"), ("--candidates", "20"), ("--retry-errors",)):
+        said = Said("run", "-m", "bm25", "-t", "Tiny", *option)
+        assert said.code == 2
+        assert f"{option[0]} is for rerankers" in said.err
