@@ -76,6 +76,9 @@ class Workspace:
         path = files.get(name) or next((p for n, p in own_first if n.lower() == name.lower()), None)
         if path is None:
             raise unknown(_FOLDERS[kind].removesuffix("s"), name, files)
+        return self._read(kind, path)
+
+    def _read(self, kind: type[AnyCard], path: Path) -> AnyCard:
         card = read_card(kind, path)
         if card.name != path.stem:
             raise InputError(
@@ -88,8 +91,8 @@ class Workspace:
 
     def cards(self, kind: type[AnyCard]) -> Iterator[AnyCard | DibsError]:
         """Every card in the order of their names; a malformed one comes as its error."""
-        for name in sorted(self.card_files(kind), key=str.lower):
+        for _, path in sorted(self.card_files(kind).items(), key=lambda item: item[0].lower()):
             try:
-                yield self.card(kind, name)
+                yield self._read(kind, path)
             except DibsError as error:
                 yield error
