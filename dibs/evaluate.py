@@ -98,7 +98,7 @@ def evaluate(work: Work, workspace: Workspace) -> Done:
     parts = tuple(evaluate(part, workspace) for part in work.parts)
     inputs = work.inputs()
     record = Record(record_folder(workspace.results, work.task.name, work.pipeline, inputs))
-    if (record.folder / "manifest.json").exists():
+    if record.finished:
         if faults := record.faults():
             warnings.warn(f"{record.name}: {'; '.join(faults)}; it is made anew", stacklevel=2)
         elif work.retry_errors and record.manifest["about"].get("failed"):

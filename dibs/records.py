@@ -39,6 +39,11 @@ class Record:
 
     folder: Path
 
+    @property
+    def finished(self) -> bool:
+        """Whether it was written to its end: the manifest is there."""
+        return (self.folder / _MANIFEST).is_file()
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """How it was made.
@@ -176,7 +181,7 @@ def find_record(results: Path, name: str) -> Record:
     if not name.strip():
         raise InputError("no record is named", todo="Give TASK/PIPELINE, or the beginning of a hash.")
     for folder in (Path(name), results / name):
-        if (folder / _MANIFEST).is_file():
+        if Record(folder).finished:
             return Record(folder.resolve())
     records = list(all_records(results))
     found = [

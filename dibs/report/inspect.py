@@ -9,9 +9,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dibs.data.dataset import Dataset, open_dataset
-from dibs.errors import DamagedError, InputError, MissingError, unknown
+from dibs.data.dataset import Dataset
+from dibs.errors import DamagedError, unknown
 from dibs.records import QUERIES, RUN, SCORES, Record
+from dibs.report.data import data_of
 from dibs.report.terminal import printable
 from dibs.retrieval.run import read_run
 from dibs.scoring.statistics import Estimate
@@ -67,7 +68,7 @@ def query_view(record: Record, query: str, top: int, workspace: Workspace) -> It
     """
     if faults := record.faults():
         raise DamagedError("; ".join(faults), where=record.name, todo="Delete that folder and run again.")
-    dataset = _data(record, workspace)
+    dataset = data_of(record, workspace)
     if query not in dataset.qrels:
         raise unknown("query of this record", query, dataset.qrels)
     ranking = read_run(record.folder / RUN).rankings.get(query)
@@ -93,23 +94,6 @@ def query_view(record: Record, query: str, top: int, workspace: Workspace) -> It
         style = "bold green" if name in gold else ""
         ranked.add_row(str(place), score, Text(printable(name)), Text(_snippet(dataset, name)), style=style)
     yield ranked
-
-
-def _data(record: Record, workspace: Workspace) -> Dataset:
-    try:
-        dataset = open_dataset(workspace.data / record.task)
-    except FileNotFoundError:
-        raise MissingError(
-            "the record's data is not here", where=record.name, todo=f"Run: dibs data prepare {record.task}"
-        ) from None
-    if dataset.info.sha256 != record.manifest["data"]["sha256"]:
-        raise InputError(
-            f"the record was made with other data ({record.manifest['data']['sha256'][:12]}) "
-            f"than is here ({dataset.info.sha256[:12]})",
-            where=record.name,
-            todo="Prepare that data again, or run again on this.",
-        )
-    return dataset
 
 
 def _snippet(dataset: Dataset, name: str) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dibs.records import Record
+from dibs.report.data import data_of
 from dibs.report.terminal import printable
 from dibs.scoring.statistics import Estimate, estimate
 from dibs.workspace import Workspace
@@ -139,7 +140,5 @@ def _field(record: Record, name: str, workspace: Workspace) -> dict[str, str]:
     queries = record.queries()
     if name == record.manifest["scoring"]["split_by"]:
         return dict(zip(queries["query_id"], queries["split"], strict=True))
-    from dibs.data.dataset import open_dataset
-
-    dataset = open_dataset(workspace.data / record.task)
+    dataset = data_of(record, workspace)
     return dict(zip(dataset.query_ids, dataset.query_field(name), strict=True))
