@@ -158,6 +158,8 @@ def mteb_data(task: TaskCard, data: str, template: str | None = None) -> MtebDat
 Pooling = Literal["mean", "cls", "last"]
 Backend = Literal["torch", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
+Stored = Literal["float32", "int8", "binary"]
+Index = Literal["exact", "hnsw", "ivf"]
 
 
 class AdapterCard(_Frozen):
@@ -235,6 +237,10 @@ class ModelCard(AdapterCard):
     """Texts of full length encoded together (local), or texts sent in one request (API), at most."""
     tokenizer: str | None = None
     """For API models, what counts and cuts tokens: `tiktoken:NAME`, a hub name, or `characters`."""
+    stored: Stored = "float32"
+    """What documents' vectors are searched as; other than float32, the best are scored again in float32."""
+    index: Index = "exact"
+    """How vectors are searched; other than exact loses some documents, which the record measures."""
 
     def running(self, backend: Backend | None, precision: Precision | None) -> ModelCard:
         """This card on another backend or in another precision; None leaves what it says.
@@ -247,7 +253,21 @@ class ModelCard(AdapterCard):
         return _validated(ModelCard, self.model_dump() | changed, "--precision")
 
 
-AnyCard = TypeVar("AnyCard", TaskCard, ModelCard, RerankerCard)
+class LLMCard(AdapterCard):
+    """What writes answers or grades them: a chat model, where it is, and what it costs.
+
+    `usd_per_million_tokens` is of the tokens it reads.
+    """
+
+    usd_per_million_output_tokens: float | None = Field(default=None, ge=0)
+    context_tokens: int | None = Field(default=None, gt=0)
+    """The longest prompt and answer together that it takes."""
+    tokenizer: str | None = None
+    """What counts its tokens before a run: `tiktoken:NAME`, a hub name, or `characters`."""
+    temperature: float = Field(default=0.0, ge=0)
+
+
+AnyCard = TypeVar("AnyCard", TaskCard, ModelCard, RerankerCard, LLMCard)
 _Kind = TypeVar("_Kind", bound=_Frozen)
 
 

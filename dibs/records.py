@@ -7,6 +7,7 @@
         queries.parquet   each query's measures
         mteb.json         the same scores as MTEB's result files have them
 
+What answers, judges and sweeps leave is a record too, of another `kind` and with files of its own.
 HASH is of the manifest's `inputs`: the same work finds its record. The manifest is written last; a
 folder without one is an unfinished record, and is made anew.
 """
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dibs.errors import DamagedError, InputError, unknown
 from dibs.files import digest, sha256_file, slug, write_bytes, write_json
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1
+Kind = Literal["retrieval", "answers", "calibration", "sweep"]
 RUN, SCORES, QUERIES, MTEB = "run.trec.gz", "scores.json", "queries.parquet", "mteb.json"
 _MANIFEST = "manifest.json"
 
@@ -72,6 +74,11 @@ class Record:
     @property
     def hash(self) -> str:
         return self.folder.name
+
+    @property
+    def kind(self) -> str:
+        """What was done: one of `Kind`."""
+        return str(self.manifest.get("kind", "retrieval"))
 
     @property
     def task(self) -> str:
@@ -126,7 +133,7 @@ def record_folder(results: Path, task: str, pipeline: str, inputs: dict[str, Any
 
 
 def write_record(folder: Path, manifest: dict[str, Any], files: dict[str, bytes]) -> Record:
-    """Write a record's files, then its manifest with their hashes.
+    """Write a record's files, then its manifest with their hashes and that of a run which is there already.
 
     Raises:
         InputError: the results cannot be written to.
@@ -134,7 +141,8 @@ def write_record(folder: Path, manifest: dict[str, Any], files: dict[str, bytes]
     with writing(folder):
         for name, content in files.items():
             write_bytes(folder / name, content)
-        hashes = {name: sha256_file(folder / name) for name in [*files, *([RUN] if RUN not in files else [])]}
+        named = [*files, *([RUN] if RUN not in files and (folder / RUN).is_file() else [])]
+        hashes = {name: sha256_file(folder / name) for name in named}
         write_json(folder / _MANIFEST, {"format": FORMAT, **manifest, "files": hashes})
     return Record(folder)
 
@@ -166,13 +174,22 @@ def table_bytes(columns: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def all_records(results: Path) -> Iterator[Record]:
-    """Every finished record below `results`, in the order of their names."""
+def all_records(results: Path, kind: Kind = "retrieval") -> Iterator[Record]:
+    """Every finished record of that kind below `results`, in the order of their names.
+
+    One whose manifest cannot be read may be of any kind, and is among them.
+    """
     for path in sorted(results.glob(f"*/*/*/{_MANIFEST}")):
-        yield Record(path.parent)
+        record = Record(path.parent)
+        try:
+            meant = record.kind == kind
+        except DamagedError:
+            meant = True
+        if meant:
+            yield record
 
 
-def find_record(results: Path, name: str) -> Record:
+def find_record(results: Path, name: str, kind: Kind = "retrieval") -> Record:
     """The record that `name` means: a folder, TASK/PIPELINE/HASH or the end of it, or a hash's beginning.
 
     Raises:
@@ -183,7 +200,7 @@ def find_record(results: Path, name: str) -> Record:
     for folder in (Path(name), results / name):
         if Record(folder).finished:
             return Record(folder.resolve())
-    records = list(all_records(results))
+    records = list(all_records(results, kind))
     found = [
         r
         for r in records

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import platformdirs
 
-from dibs.cards import AnyCard, ModelCard, RerankerCard, TaskCard, read_card
+from dibs.cards import AnyCard, LLMCard, ModelCard, RerankerCard, TaskCard, read_card
 from dibs.errors import DibsError, InputError, unknown
 
 _PACKAGE = Path(__file__).parent
 # A wheel carries the cards inside the package; a checkout has them beside it.
 BUILTIN = _PACKAGE / "builtin" if (_PACKAGE / "builtin").is_dir() else _PACKAGE.parent
 
-_FOLDERS: dict[type[TaskCard] | type[ModelCard] | type[RerankerCard], str] = {
+_FOLDERS: dict[type[TaskCard] | type[ModelCard] | type[RerankerCard] | type[LLMCard], str] = {
     TaskCard: "tasks",
     ModelCard: "models",
     RerankerCard: "rerankers",
+    LLMCard: "models/llm",
 }
+_KINDS = {TaskCard: "task", ModelCard: "model", RerankerCard: "reranker", LLMCard: "LLM"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Workspace:
         own_first = reversed(files.items())
         path = files.get(name) or next((p for n, p in own_first if n.lower() == name.lower()), None)
         if path is None:
-            raise unknown(_FOLDERS[kind].removesuffix("s"), name, files)
+            raise unknown(_KINDS[kind], name, files)
         return self._read(kind, path)
 
     def _read(self, kind: type[AnyCard], path: Path) -> AnyCard:

@@ -7,7 +7,7 @@ import pytest
 
 from dibs.workspace import Workspace
 
-_DOCUMENTS = {
+DOCUMENTS = {
     "apple-10k-p1": "Apple's net sales rose in fiscal 2022.",
     "apple-10k-p2": "Apple's gross margin was 43 percent.",
     "boeing-10k-p1": "Boeing delivered 480 airplanes.",
@@ -15,7 +15,7 @@ _DOCUMENTS = {
     "boeing-10k-p3": "Boeing's backlog grew to 404 billion dollars.",
     "blank": "",
 }
-_QUERIES = {
+QUERIES = {
     "q1": ("What were Apple's net sales?", "apple", "metric", "yes"),
     "q2": ("What was the gross margin?", "apple", "metric", "no"),
     "q3": ("How many airplanes were delivered?", "boeing", "count", "yes"),
@@ -72,10 +72,10 @@ def tiny_workspace(workspace: Workspace) -> Workspace:
     folder = workspace.root / "tasks" / "tiny"
     (folder / "qrels").mkdir(parents=True)
     (folder.parent / "Tiny.toml").write_text(_CARD)
-    corpus = ({"_id": name, "title": name, "text": text} for name, text in _DOCUMENTS.items())
+    corpus = ({"_id": name, "title": name, "text": text} for name, text in DOCUMENTS.items())
     queries = (
         {"_id": name, "text": text, "metadata": {"filing": filing, "kind": kind, "checked": checked}}
-        for name, (text, filing, kind, checked) in _QUERIES.items()
+        for name, (text, filing, kind, checked) in QUERIES.items()
     )
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
     (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,6 +15,7 @@ from dibs.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from dibs.cli.choices import Choices
+    from dibs.estimate import Estimate
     from dibs.evaluate import Done
     from dibs.workspace import Workspace
 
@@ -81,6 +83,9 @@ def run(
             "is faster on processors with AMX, and slower on others."
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be encoded, sent and paid; do nothing.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -115,15 +120,20 @@ def run(
             if given:
                 raise InputError(f"{option} is for rerankers", todo="Name one with --reranker.")
     done: list[Done] = []
+    planned: list[Estimate] = []
     failures: list[DibsError] = []
-    for task_name in task:
-        for model_name in model:
-            for choices in curve if reranker else [plain]:
-                try:
-                    done.append(_one(model_name, task_name, choices, by, place, retry_errors))
-                except DibsError as error:  # the other pairs are still worth having
-                    failures.append(error)
-    _print(done, by, place, as_json)
+    for task_name, model_name, choices in product(task, model, curve if reranker else [plain]):
+        try:
+            if dry_run:
+                planned += _planned(model_name, task_name, choices, place)
+            else:
+                done.append(_one(model_name, task_name, choices, by, place, retry_errors))
+        except DibsError as error:  # the other pairs are still worth having
+            failures.append(error)
+    if dry_run:
+        _print_plan(planned, as_json)
+    else:
+        _print(done, by, place, as_json)
     for failure in failures[1:]:
         typer.echo(f"error: {failure}", err=True)
     if failures:
@@ -144,6 +154,24 @@ def _one(
         return evaluate(resolve.work(model, found, choices, place, retry_errors=retry_errors), place)
     except OSError as error:  # a full disk for one pair is no reason to lose the others
         raise DibsError(f"{error.strerror or error}", where=error.filename) from None
+
+
+def _planned(model: str, task: str, choices: Choices, place: Workspace) -> list[Estimate]:
+    from dibs.cli import resolve
+    from dibs.estimate import estimates
+
+    return list(estimates(resolve.work(model, resolve.task(task, place), choices, place), place))
+
+
+def _print_plan(planned: list[Estimate], as_json: bool) -> None:
+    from dibs.report.plan import plan_rows, plan_table
+    from dibs.report.terminal import console
+
+    if as_json:
+        typer.echo(json.dumps(plan_rows(planned), indent=2, ensure_ascii=False))
+        return
+    for part in plan_table(planned):
+        console().print(part)
 
 
 def _candidates(text: str) -> list[int]:

@@ -26,8 +26,8 @@ from dibs.encoders.base import (
     unit_length,
 )
 from dibs.encoders.replies import Reply, read_reply
-from dibs.encoders.tokens import CHARACTERS, Tokenizer, make_tokenizer
-from dibs.errors import DibsError, InputError, ProviderError, unknown
+from dibs.encoders.tokens import CHARACTERS, CharacterTokenizer, Tokenizer, make_tokenizer
+from dibs.errors import DibsError, InputError, MissingError, ProviderError, unknown
 from dibs.llm.calls import RESUME, Patience, call
 from dibs.llm.limiter import Limiter, StoppedError
 from dibs.llm.service import find_service, plain_url
@@ -111,6 +111,15 @@ class ApiEncoder(Encoder):
             "normalise": self._card.normalise,
         }
         return values if self._url == self.own_url else values | {"base_url": self._url}
+
+    def tokens_to_send(self, texts: Sequence[str], role: Role) -> int:
+        try:
+            tokenizer = self._tokenizer
+        except MissingError:  # an estimate needs no network
+            tokenizer = CharacterTokenizer()
+        prompt = self._prompt(role)
+        counts = tokenizer.count([prompt + text for text in texts if text.strip()])
+        return sum(min(count, self.max_tokens) for count in counts)
 
     def stream(self, texts: Sequence[str], role: Role) -> Iterator[EncodedBatch]:
         """Encode `texts`; each request's vectors as soon as they are there.

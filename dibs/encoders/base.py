@@ -80,6 +80,10 @@ class Encoder(ABC):
             InputError: this machine cannot run the model as the card says.
         """
 
+    def tokens_to_send(self, texts: Sequence[str], role: Role) -> int | None:
+        """Tokens that a provider would be sent for these texts; None for what runs here."""
+        return None
+
     @property
     def about(self) -> dict[str, Any]:
         """What a reader of a record has to know of how the vectors were made."""

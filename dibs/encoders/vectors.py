@@ -59,7 +59,7 @@ class VectorStore:
     def __init__(self, root: Path, name: str, settings: dict[str, Any], dimension: int) -> None:
         """Open the store of `settings` below `root`, or begin one."""
         self.dimension = dimension
-        self.folder = root / slug(name) / digest(settings)[:16]
+        self.folder = self._folder(root, name, settings)
         described = self.folder / "settings.json"
         if not described.exists():
             write_json(described, settings)
@@ -71,6 +71,15 @@ class VectorStore:
             )
         self._writing: Path | None = None
         self.reload()
+
+    @classmethod
+    def exists(cls, root: Path, name: str, settings: dict[str, Any]) -> bool:
+        """Whether anything was begun there."""
+        return cls._folder(root, name, settings).is_dir()
+
+    @staticmethod
+    def _folder(root: Path, name: str, settings: dict[str, Any]) -> Path:
+        return root / slug(name) / digest(settings)[:16]
 
     def reload(self) -> None:
         """See what this and other processes have written; row numbers are given anew."""

@@ -92,6 +92,9 @@ def _notes(done: Sequence[Done]) -> Iterator[str]:
         elif cost["documents_encoded"] or cost["queries_encoded"]:
             seconds = cost["encode_documents"] + cost["encode_queries"]
             parts.append(f"encoded {cost['documents_encoded']:,} documents in {seconds:,.0f} s")
+        if not one.reused and cost["billed_tokens"] is not None:
+            paid = "" if cost["usd"] is None else f", {cost['usd']:,.4f} USD"
+            parts.append(f"{cost['billed_tokens']:,} tokens billed{paid}")
         parts += _reranked(one.record.manifest["about"])
         if cost["documents_cut"]:
             share = cost["documents_cut"] / data["documents"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -67,8 +68,8 @@ def rerank(
     """
     if candidates < 1:
         raise InputError(f"{candidates} candidates leave nothing to rerank", todo="Give 1 or more.")
-    pairs = _pairs(run.top(candidates), dataset, template)
-    keys = text_keys([f"{len(pair.query)}:{pair.query}{pair.document}" for pair in pairs])
+    pairs = candidate_pairs(run.top(candidates), dataset, template)
+    keys = pair_keys(pairs)
     store = VectorStore(cache / "scores", reranker.name, reranker.settings(), dimension=1)
     lacking = missing(store, keys)
     billed, usd = reranker.billed_tokens, reranker.usd
@@ -103,8 +104,17 @@ def rerank(
     )
 
 
-def _pairs(candidates: Run, dataset: Dataset, template: str) -> list[Pair]:
-    """The texts of each query and its documents, query by query in the run's order."""
+def pair_keys(pairs: Sequence[Pair]) -> Keys:
+    """(n,) what the store of scores knows each pair by."""
+    return text_keys([f"{len(pair.query)}:{pair.query}{pair.document}" for pair in pairs])
+
+
+def candidate_pairs(candidates: Run, dataset: Dataset, template: str) -> list[Pair]:
+    """The texts of each query and its documents, query by query in the run's order.
+
+    Raises:
+        InputError: the run has a query or document that the data set lacks.
+    """
     wanted = {document for ranking in candidates.rankings.values() for document in ranking.documents}
     named = zip(dataset.document_ids, dataset.document_texts(template), strict=True)
     texts = {name: text for name, text in named if name in wanted}

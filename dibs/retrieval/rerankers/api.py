@@ -21,7 +21,7 @@ from dibs.llm.limiter import Limiter
 from dibs.llm.service import find_service, plain_url
 from dibs.retrieval.rerankers.base import Pair, Reranker, ScoredPairs
 from dibs.retrieval.rerankers.replies import Reply, read_reply
-from dibs.retrieval.rerankers.requests import answers, requests_for
+from dibs.retrieval.rerankers.requests import answers, pair_tokens, requests_for
 
 NOTHING = np.float32(-1e9)
 """The score of a document without a visible character: below all others, and never sent."""
@@ -50,6 +50,8 @@ class ApiReranker(Reranker):
     key_variable: ClassVar[str]
     known_options: ClassVar[frozenset[str]] = frozenset()
     patience: ClassVar[Patience] = Patience()
+    prompt_tokens = 0
+    """Sent with each pair besides its texts."""
 
     def __init__(
         self,
@@ -100,6 +102,10 @@ class ApiReranker(Reranker):
     def _read(self, body: bytes, count: int) -> Reply:
         return read_reply(body, count)
 
+    def tokens_to_send(self, pairs: Sequence[Pair]) -> int:
+        visible = [pair for pair in pairs if _is_visible(pair)]
+        return sum(pair_tokens(visible, self._max_tokens)) + len(visible) * self.prompt_tokens
+
     @property
     def failures(self) -> list[str]:
         return [line for _, line in sorted(self._failures.items())]
@@ -135,7 +141,7 @@ class ApiReranker(Reranker):
             ProviderError: One request after the other failed after all retries.
         """
         self._failures = {}
-        visible = [place for place, pair in enumerate(pairs) if pair.query.strip() and pair.document.strip()]
+        visible = [place for place, pair in enumerate(pairs) if _is_visible(pair)]
         blank = np.setdiff1d(np.arange(len(pairs)), visible)
         if len(blank):
             yield ScoredPairs(blank, np.full(len(blank), NOTHING, np.float32))
@@ -191,6 +197,10 @@ class ApiReranker(Reranker):
     @property
     def _provider(self) -> str:
         return self.provider if self._url == self.own_url else urlsplit(self._url).netloc
+
+
+def _is_visible(pair: Pair) -> bool:
+    return bool(pair.query.strip() and pair.document.strip())
 
 
 def _line(query: str, error: DibsError) -> str:

@@ -50,6 +50,10 @@ class Reranker(ABC):
         all retries is passed over: its pairs never come, and `failures` says why.
         """
 
+    def tokens_to_send(self, pairs: Sequence[Pair]) -> int | None:
+        """Tokens that a provider would be sent for these pairs, estimated; None for what runs here."""
+        return None
+
     @property
     def failures(self) -> list[str]:
         """What went wrong in the last `stream`, one line a failed request."""

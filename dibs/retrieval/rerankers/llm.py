@@ -12,6 +12,7 @@ import numpy as np
 
 from dibs.cards import RerankerCard
 from dibs.encoders.base import EncoderContext
+from dibs.encoders.tokens import CharacterTokenizer
 from dibs.errors import InputError
 from dibs.llm.calls import Patience
 from dibs.llm.http import Payload
@@ -51,6 +52,7 @@ class LLMReranker(ApiReranker):
     def __init__(self, card: RerankerCard, context: EncoderContext, **more: Any) -> None:
         super().__init__(card.model_copy(update={"batch_size": 1}), context, **more)
         self._prompt = (_PROMPTS / f"{PROMPT}.txt").read_text(encoding="utf-8")
+        (self.prompt_tokens,) = CharacterTokenizer().count([self._prompt])
         listed = card.options.get("top_logprobs", 20)
         if type(listed) is not int or listed < 0:
             raise InputError(f"option top_logprobs is {listed!r}, not a count", where=card.name)

@@ -26,6 +26,13 @@ class Answer(NamedTuple):
     result: Reply | DibsError
 
 
+def pair_tokens(pairs: Sequence[Pair], longest: int) -> list[int]:
+    """Tokens of each pair, estimated: those of its query, and of its document cut to `longest`."""
+    count = CharacterTokenizer().count
+    queries, documents = count([pair.query for pair in pairs]), count([pair.document for pair in pairs])
+    return [query + min(longest, document) for query, document in zip(queries, documents, strict=True)]
+
+
 def requests_for(
     pairs: Sequence[Pair],
     places: Sequence[int],
@@ -42,20 +49,18 @@ def requests_for(
         documents: In a request at most.
         tokens: In a request at most, where the query counts once for each document.
     """
-    count = CharacterTokenizer().count
+    needs = pair_tokens(pairs, longest)
     most = tokens and tokens // 2  # dense texts have twice the tokens that are estimated
     requests: list[list[int]] = []
-    for query, mine in groupby(places, key=lambda place: pairs[place].query):
-        asked = count([query])[0]
+    for _, mine in groupby(places, key=lambda place: pairs[place].query):
         room = 0
         pack: list[int] = []
         for place in mine:
-            need = asked + min(longest, count([pairs[place].document])[0])
-            if not pack or len(pack) == documents or (most is not None and need > room):
+            if not pack or len(pack) == documents or (most is not None and needs[place] > room):
                 requests.append(pack := [])
                 room = most or 0
             pack.append(place)
-            room -= need
+            room -= needs[place]
     return [np.array(request, dtype=np.int64) for request in requests]
 
 
