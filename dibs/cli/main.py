@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dibs.cli import data, listing, run, show
+from dibs.cli import data, listing, run, show, verify
 
 
 class _Group(TyperGroup):
@@ -51,6 +51,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(show.show)
+app.command()(verify.verify)
 app.command()(listing.tasks)
 app.command()(listing.models)
 app.command()(listing.rerankers)
