@@ -78,6 +78,17 @@ class Documents(_Frozen):
     """Other templates, chosen by name."""
 
 
+class Answers(_Frozen):
+    """How a task's questions are answered and graded; retrieval knows nothing of it."""
+
+    prompt: Name = "general"
+    """The prompt that a generator is asked with."""
+    field: str = "answer"
+    """The query field that holds the gold answer."""
+    from_document: bool = False
+    """The gold answer is the text of the gold document, as in a forum."""
+
+
 class TaskCard(_Frozen):
     """What a retrieval task is: its data, its measures, and what may be said of it."""
 
@@ -86,6 +97,7 @@ class TaskCard(_Frozen):
     source: Source
     expect: Expect = Expect()
     documents: Documents = Documents()
+    answers: Answers = Answers()
     query_prompt: str | None = None
     """The instruction that models with an `{instruction}` in their prompt are given."""
     max_tokens: int = Field(default=2048, gt=0)
@@ -160,6 +172,8 @@ Backend = Literal["torch", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
 Stored = Literal["float32", "int8", "binary"]
 Index = Literal["exact", "hnsw", "ivf"]
+SEARCH_OPTIONS = frozenset({"rescore", "hnsw_m", "ef_construction", "ef_search", "nlist", "nprobe"})
+"""Options of a card that are the search's, see `dibs.retrieval.approximate`; no encoder is shown them."""
 
 
 class AdapterCard(_Frozen):
@@ -220,6 +234,8 @@ class RerankerCard(AdapterCard):
 class ModelCard(AdapterCard):
     """What a retrieval model is: the adapter that runs it and everything it runs with."""
 
+    base: str | None = None
+    """The card that it was finetuned from."""
     dimension: int | None = Field(default=None, gt=0)
     max_tokens: int | None = Field(default=None, gt=0)
     """The longest text the model takes; longer texts are cut, and counted as cut."""

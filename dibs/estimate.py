@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from dibs.encoders.base import Encoder, IntArray, Role
 from dibs.encoders.embed import missing
 from dibs.encoders.vectors import Keys, VectorStore, text_keys
 from dibs.evaluate import Work
-from dibs.records import RUN, Record, record_folder
+from dibs.records import RUN, Record, all_records, record_folder
 from dibs.retrieval.dense import DenseRetriever
 from dibs.retrieval.rerank import candidate_pairs, pair_keys
 from dibs.retrieval.reranked import RerankingRetriever
@@ -41,6 +41,8 @@ class Estimate:
     """That a provider would be sent; None for what runs here."""
     usd: float | None
     """None where nothing is paid or the card has no price."""
+    seconds: float | None
+    """At the rate of an earlier record of the same settings; None where there is none."""
     note: str = ""
 
 
@@ -56,21 +58,25 @@ def estimates(work: Work, workspace: Workspace) -> Iterator[Estimate]:
         yield _estimate(work, "recorded", 0, 0, None)
     elif isinstance(work.retriever, DenseRetriever):
         for role in ("document", "query"):
-            yield _encoding(work, work.retriever.encoder, role, workspace.cache)
+            yield _encoding(work, work.retriever.encoder, role, workspace)
     elif isinstance(work.retriever, RerankingRetriever):
         yield _reranking(work, work.retriever, workspace)
     elif not work.parts:
         yield _estimate(work, "search", work.dataset.info.queries, work.dataset.info.queries, None)
 
 
-def _encoding(work: Work, encoder: Encoder, role: Role, cache: Path) -> Estimate:
+def _encoding(work: Work, encoder: Encoder, role: Role, workspace: Workspace) -> Estimate:
     dataset = work.dataset
     template = work.task.template(work.template)
     texts = list(dataset.document_texts(template)) if role == "document" else dataset.query_texts()
-    vectors = cache / "vectors"
-    places = _lacking(vectors, encoder.name, encoder.settings(role), encoder.dimension, text_keys(texts))
+    settings = encoder.settings(role)
+    places = _lacking(workspace.vectors, encoder.name, settings, encoder.dimension, text_keys(texts))
     tokens = encoder.tokens_to_send([texts[place] for place in places], role)
-    return _estimate(work, _STEPS[role], len(texts), len(places), tokens)
+    step = _STEPS[role]
+    pace = _pace(
+        workspace, {role: settings}, f"encode_{step}", lambda manifest: manifest["cost"][f"{step}_encoded"]
+    )
+    return _estimate(work, step, len(texts), len(places), tokens, pace)
 
 
 _STEPS: dict[Role, str] = {"document": "documents", "query": "queries"}
@@ -78,6 +84,8 @@ _STEPS: dict[Role, str] = {"document": "documents", "query": "queries"}
 
 def _reranking(work: Work, retriever: RerankingRetriever, workspace: Workspace) -> Estimate:
     reranker = retriever.reranker
+    settings = {"reranker": reranker.settings()}
+    pace = _pace(workspace, settings, "search", lambda manifest: manifest["about"]["pairs_scored"])
     (first,) = work.parts
     template = work.task.template(work.template)
     if record := _record(first, workspace):
@@ -86,12 +94,13 @@ def _reranking(work: Work, retriever: RerankingRetriever, workspace: Workspace) 
         keys = pair_keys(pairs)
         places = _lacking(workspace.cache / "scores", reranker.name, reranker.settings(), 1, keys)
         tokens = reranker.tokens_to_send([pairs[place] for place in places])
-        return _estimate(work, "pairs", len(pairs), len(places), tokens)
+        return _estimate(work, "pairs", len(pairs), len(places), tokens, pace)
     queries = work.dataset.query_texts()
     total = len(queries) * min(retriever.candidates, work.dataset.info.documents)
     tokens = _guessed(work, queries, template, total, retriever)
-    note = "candidates are not known before the first stage has run: any document's mean length is taken"
-    return _estimate(work, "pairs", total, total, tokens, note)
+    guess = "candidates are not known before the first stage has run: any document's mean length is taken"
+    note = "" if tokens is None else guess
+    return _estimate(work, "pairs", total, total, tokens, pace, note)
 
 
 def _guessed(
@@ -116,7 +125,30 @@ def _record(work: Work, workspace: Workspace) -> Record | None:
     return record if record.finished else None
 
 
-def _estimate(work: Work, step: str, total: int, to_do: int, tokens: int | None, note: str = "") -> Estimate:
+def _pace(
+    workspace: Workspace, settings: dict[str, Any], cost: str, done: Callable[[dict[str, Any]], int]
+) -> float | None:
+    """Seconds for each text or pair, in the record with most of them that was made with these settings."""
+    most, pace = 0, None
+    for record in all_records(workspace.results):
+        pipeline = record.manifest["inputs"]["pipeline"]
+        if any(pipeline.get(name) != value for name, value in settings.items()):
+            continue
+        if (count := done(record.manifest)) > most:
+            most, pace = count, record.manifest["cost"][cost] / count
+    return pace
+
+
+def _estimate(
+    work: Work,
+    step: str,
+    total: int,
+    to_do: int,
+    tokens: int | None,
+    pace: float | None = None,
+    note: str = "",
+) -> Estimate:
     price = work.model.usd_per_million_tokens
     usd = None if tokens is None or price is None else tokens * price / 1_000_000
-    return Estimate(work.task.name, work.pipeline, step, total, to_do, tokens, usd, note)
+    seconds = None if pace is None else pace * to_do
+    return Estimate(work.task.name, work.pipeline, step, total, to_do, tokens, usd, seconds, note)

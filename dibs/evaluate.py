@@ -18,7 +18,7 @@ from dibs.data.prepare import shortfall
 from dibs.files import slug
 from dibs.provenance import git, hardware, versions
 from dibs.records import MTEB, QUERIES, RUN, SCORES, Record, record_folder, table_bytes, write_record, writing
-from dibs.retrieval.base import Retrieved, Retriever, Search
+from dibs.retrieval.base import Cost, Retriever, Search
 from dibs.retrieval.run import Run, read_run, write_run
 from dibs.scoring.measures import Measure, Values, parse_measures, score
 from dibs.scoring.statistics import LEVEL, RESAMPLES, SEED, estimate
@@ -26,6 +26,8 @@ from dibs.workspace import Workspace
 
 DEPTH = 100
 """Documents kept for each query, or more where a measure asks for it."""
+_UNSEEN: dict[str, Any] = {"source": {"path"}, "answers": True}
+"""Fields of a task's card that a retrieval does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def evaluate(work: Work, workspace: Workspace) -> Done:
             warnings.warn(f"{record.name}: {'; '.join(faults)}; it is made anew", stacklevel=2)
         elif work.retry_errors and record.manifest["about"].get("failed"):
             pass
-        elif all(record.manifest.get(key) == value for key, value in _stated(work).items()):
+        elif all(record.manifest.get(key) == value for key, value in stated(work).items()):
             return Done(record, True, parts)
         else:
             run = read_run(record.folder / RUN, work.dataset.query_ids)
@@ -114,7 +116,8 @@ def evaluate(work: Work, workspace: Workspace) -> Done:
     retrieved = work.retriever.search(Search(work.dataset, template, workspace.cache, runs), work.depth)
     with writing(record.folder):
         write_run(retrieved.run, record.folder / RUN, slug(work.pipeline))
-    return Done(_write(work, record, retrieved.run, _manifest(work, inputs, retrieved)), False, parts)
+    manifest = how_made(work, inputs, retrieved.cost, retrieved.about)
+    return Done(_write(work, record, retrieved.run, manifest), False, parts)
 
 
 def _write(work: Work, record: Record, run: Run, manifest: dict[str, Any]) -> Record:
@@ -138,14 +141,14 @@ def _write(work: Work, record: Record, run: Run, manifest: dict[str, Any]) -> Re
         QUERIES: table_bytes(columns),
         MTEB: (json.dumps(_mteb(work, values, manifest), indent=2) + "\n").encode(),
     }
-    return write_record(record.folder, manifest | _stated(work), files)
+    return write_record(record.folder, manifest | stated(work), files)
 
 
-def _stated(work: Work) -> dict[str, Any]:
+def stated(work: Work) -> dict[str, Any]:
     """What a manifest says of the task as its card and data now are, whatever the run was made with."""
     info = work.dataset.info
     return {
-        "task": work.task.model_dump(mode="json", exclude_defaults=True, exclude={"source": {"path"}}),
+        "task": work.task.model_dump(mode="json", exclude_defaults=True, exclude=_UNSEEN),
         "data": {
             "sha256": info.sha256,
             "queries": info.queries,
@@ -186,14 +189,14 @@ def _subset(values: dict[Measure, Values], chosen: np.ndarray, clusters: np.ndar
     return {"n_queries": int(chosen.sum()), "measures": measures}
 
 
-def _manifest(work: Work, inputs: dict[str, Any], retrieved: Retrieved) -> dict[str, Any]:
+def how_made(work: Work, inputs: dict[str, Any], cost: Cost, about: dict[str, Any]) -> dict[str, Any]:
     """How the run was made; what is said of the task and its scores is added when they are written."""
     return {
         "pipeline": work.pipeline,
         "inputs": inputs,
         "model": _without_folder(work.model).model_dump(mode="json", exclude_defaults=True),
-        "cost": asdict(retrieved.cost),
-        "about": retrieved.about,
+        "cost": asdict(cost),
+        "about": about,
         "command": work.command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),

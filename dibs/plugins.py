@@ -8,8 +8,9 @@ point's name is `KIND.NAME` and its value is the object that implements it:
 
 Kinds: `encoder` (called with a ModelCard, an EncoderContext; gives an Encoder), `retriever`
 (called with a ModelCard; gives a Retriever), `reranker` (called with a RerankerCard, an
-EncoderContext; gives a Reranker), `source` (called with a TaskCard, a SourceRequest; writes the
-data). What DIBS ships is registered the same way.
+EncoderContext; gives a Reranker), `llm` (called with an LLMCard, the cache's folder; gives a
+ChatModel), `judge` (called with a JudgeRequest; gives a Judge), `source` (called with a TaskCard, a
+SourceRequest; writes the data). What DIBS ships is registered the same way.
 """
 
 from __future__ import annotations

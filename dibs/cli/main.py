@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dibs.cli import data, listing, run, show, verify
+from dibs.cli import data, diagnose, judge, listing, rag, run, serve, show, sweep, verify
 
 
 class _Group(TyperGroup):
@@ -50,12 +50,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run.run)
+app.command()(rag.rag)
+app.command()(diagnose.diagnose)
 app.command()(show.show)
+app.command()(serve.serve)
+app.command()(sweep.sweep)
 app.command()(verify.verify)
 app.command()(listing.tasks)
 app.command()(listing.models)
 app.command()(listing.rerankers)
+app.command()(listing.llms)
 app.add_typer(data.app, name="data")
+app.add_typer(judge.app, name="judge")
 
 
 def _version(wanted: bool) -> None:

@@ -18,6 +18,7 @@ from dibs.encoders.base import Encoder, EncoderContext, make_encoder
 from dibs.errors import InputError
 from dibs.evaluate import Work
 from dibs.files import slug
+from dibs.retrieval.approximate import Approximate
 from dibs.retrieval.base import Retriever
 from dibs.retrieval.dense import DenseRetriever
 from dibs.retrieval.hybrid import HybridRetriever
@@ -74,7 +75,7 @@ def work(
     if choices.reranker is None:
         return first
     card = workspace.card(RerankerCard, choices.reranker)
-    reranker = make_reranker(card, _context(task, choices, workspace))
+    reranker = make_reranker(card, context(task, choices, workspace))
     retriever = RerankingRetriever(first.retriever, reranker, choices.candidates, choices.top_k)
     command = choices.command(name, task.card.name)
     return replace(
@@ -98,7 +99,7 @@ def _first_stage(name: str, task: Task, choices: Choices, workspace: Workspace) 
     alone = replace(choices, weights=None, fusion=Choices.fusion)
     parts = tuple(_first_stage(part, task, alone, workspace) for part in names)
     hybrid = HybridRetriever(tuple(part.retriever for part in parts), choices.fusion, choices.weights)
-    card = ModelCard(name=_card_name("-".join(names)), adapter="hybrid")
+    card = ModelCard(name=card_name("-".join(names)), adapter="hybrid")
     return Work(task.card, task.dataset, hybrid, card, choices.template, parts, command)
 
 
@@ -126,23 +127,37 @@ def _model(name: str, task: Task, choices: Choices, workspace: Workspace) -> tup
             if choices.settings:
                 raise InputError("--set changes cards; a model of MTEB's registry has none", where=name)
             _refuse(name, choices)
-            card = ModelCard(name=_card_name(name), adapter="mteb", model=name)
+            card = ModelCard(name=card_name(name), adapter="mteb", model=name)
             return card, _without_own_ids(_mteb_retriever(name, task.card, choices), task)
-        card = ModelCard(name=_card_name(name), adapter="sentence-transformers", model=name)
+        card = ModelCard(name=card_name(name), adapter="sentence-transformers", model=name)
     card = card.with_settings(choices.fields())
     if card.adapter in plugins.names("retriever"):
         _refuse(name, choices)
-        return card, _without_own_ids(plugins.load("retriever", card.adapter)(card), task)
-    context = _context(task, choices, workspace)
+        return card, pipeline(card, task, context(task, choices, workspace))
+    place = context(task, choices, workspace)
     card = card.running(None if choices.backend == "auto" else choices.backend, choices.precision)
     if choices.backend == "auto":
-        chosen = choose(card, context)
+        chosen = choose(card, place)
         typer.echo(chosen.line, err=True)
-        return chosen.card, _without_own_ids(DenseRetriever(chosen.encoder), task)
-    return card, _without_own_ids(DenseRetriever(make_encoder(card, context)), task)
+        return chosen.card, _without_own_ids(DenseRetriever(chosen.encoder, Approximate.of(card)), task)
+    return card, pipeline(card, task, place)
 
 
-def _context(task: Task, choices: Choices, workspace: Workspace) -> EncoderContext:
+def pipeline(card: ModelCard, task: Task, place: EncoderContext) -> Retriever:
+    """What runs that card on that task.
+
+    Raises:
+        InputError: the card does not suit its adapter; MissingError: a package, key or model is not here.
+    """
+    if card.adapter in plugins.names("retriever"):
+        if Approximate.of(card):
+            raise InputError("stored and index are for models with vectors", where=card.name)
+        return _without_own_ids(plugins.load("retriever", card.adapter)(card), task)
+    return _without_own_ids(DenseRetriever(make_encoder(card, place), Approximate.of(card)), task)
+
+
+def context(task: Task, choices: Choices, workspace: Workspace) -> EncoderContext:
+    """What the task and the user say to encoders and rerankers."""
     return EncoderContext(
         cache=workspace.cache,
         instruction=task.card.query_prompt or "",
@@ -169,7 +184,7 @@ def _card(name: str, workspace: Workspace) -> ModelCard | None:
     """A card by its name or by the hub name it holds, or one for a folder; None for another hub name."""
     if Path(name).is_dir() and name not in workspace.card_files(ModelCard):
         folder = str(Path(name).resolve())
-        return ModelCard(name=_card_name(folder), adapter="sentence-transformers", model=folder)
+        return ModelCard(name=card_name(folder), adapter="sentence-transformers", model=folder)
     if "/" not in name:
         return workspace.card(ModelCard, name)
     for card in workspace.cards(ModelCard):
@@ -190,6 +205,6 @@ def _mteb_retriever(name: str, task: TaskCard, choices: Choices) -> Retriever:
     return DenseRetriever(made) if isinstance(made, Encoder) else made
 
 
-def _card_name(name: str) -> str:
+def card_name(name: str) -> str:
     """The end of a path or hub name, as a card may be called."""
     return re.sub(r"[=+]", "-", slug(name.rpartition("/")[2])).lstrip("_.-")[:100] or "unnamed"

@@ -133,7 +133,7 @@ def run(
     if dry_run:
         _print_plan(planned, as_json)
     else:
-        _print(done, by, place, as_json)
+        print_done(done, by, place, as_json)
     for failure in failures[1:]:
         typer.echo(f"error: {failure}", err=True)
     if failures:
@@ -201,7 +201,8 @@ def _weights(text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-def _print(done: list[Done], by: str | None, place: Workspace, as_json: bool) -> None:
+def print_done(done: list[Done], by: str | None, place: Workspace, as_json: bool) -> None:
+    """The records, those of the pipelines they are made of among them, as a table or as JSON."""
     from dibs.report.tables import as_rows, run_tables
     from dibs.report.terminal import console
 

@@ -26,11 +26,11 @@ from dibs.encoders.base import (
     unit_length,
 )
 from dibs.encoders.replies import Reply, read_reply
-from dibs.encoders.tokens import CHARACTERS, CharacterTokenizer, Tokenizer, make_tokenizer
 from dibs.errors import DibsError, InputError, MissingError, ProviderError, unknown
 from dibs.llm.calls import RESUME, Patience, call
 from dibs.llm.limiter import Limiter, StoppedError
 from dibs.llm.service import find_service, plain_url
+from dibs.llm.tokens import CHARACTERS, CharacterTokenizer, Tokenizer, make_tokenizer
 
 Send = Callable[[list[str]], bytes]
 """Makes one request with these texts; gives the reply's body or raises FailedCallError."""

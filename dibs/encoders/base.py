@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dibs import plugins
-from dibs.cards import ModelCard
+from dibs.cards import SEARCH_OPTIONS, ModelCard
 from dibs.errors import InputError, MissingError
 from dibs.files import digest
 
@@ -34,6 +34,8 @@ class EncoderContext:
     """The task's limit; the smaller of it and the model's own holds."""
     trust_remote_code: bool = False
     """The user's word that code from the model's repository may run."""
+    loaded: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What local encoders of this context have loaded: those of one model share it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Encoder(ABC):
     """The card's `precision` may be one of these."""
     backends: ClassVar[tuple[str, ...]] = ("torch",)
     """The card's `backend` may be one of these; torch, the default, says nothing to those that do without."""
+    nests: ClassVar[bool] = False
+    """Whether a smaller dimension is the leading components of a greater one, and scaling comes last."""
     max_tokens: int | None
     """Texts are cut after so many tokens; None is no limit."""
 
@@ -113,7 +117,8 @@ def make_encoder(card: ModelCard, context: EncoderContext) -> Encoder:
         raise InputError(f"the adapter {card.adapter} has no precision {card.precision}", where=card.name)
     if card.backend not in getattr(adapter, "backends", ("torch",)):
         raise InputError(f"the adapter {card.adapter} has no backend {card.backend}", where=card.name)
-    made: Encoder = adapter(card, context)
+    options = {name: value for name, value in card.options.items() if name not in SEARCH_OPTIONS}
+    made: Encoder = adapter(card.model_copy(update={"options": options}), context)
     return made
 
 

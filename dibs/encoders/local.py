@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ import numpy.typing as npt
 from dibs.cards import ModelCard, Pooling
 from dibs.encoders.base import (
     EncodedBatch,
-    Encoder,
     EncoderContext,
     FloatArray,
     IntArray,
@@ -24,24 +23,29 @@ from dibs.encoders.base import (
     unit_length,
 )
 from dibs.encoders.batches import Batch, Tokeniser, ahead, concurrently
+from dibs.encoders.pooled import PoolingEncoder, Shape
 from dibs.encoders.runtimes import Runtime
 from dibs.errors import InputError
+from dibs.files import canonical_json, digest
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+Loaded = TypeVar("Loaded")
 
 BATCH_TOKENS = 4096
 """Tokens in a batch, with padding, unless the card says another number. MiniLM on two cores with AVX-512:
 OpenVINO does 5 % more texts with 4,096 than with 8,192, and no more with 2,048 or 1,024."""
 
 
-class LocalEncoder(Encoder):
+class LocalEncoder(PoolingEncoder):
     """A transformer on this machine's processor.
 
     A batch has at most `batch_tokens` of the card, by default 4,096, and never more tokens than
     `batch_size` of the longest texts have. One window of texts is tokenised while another is encoded.
     """
 
+    nests = True
     max_tokens: int
 
     def __init__(
@@ -60,9 +64,20 @@ class LocalEncoder(Encoder):
         self._prompts: dict[str, str] = {}
         """The model's own prompt for each role."""
 
-    def stream(self, texts: Sequence[str], role: Role) -> Iterator[EncodedBatch]:
+    @property
+    def shape(self) -> Shape:
+        return Shape(self._pooling, self.dimension, self._card.normalise)
+
+    def forward(self, role: Role) -> str | None:
+        open_ = ("pooling", "dimension", "normalise")
+        settings = {name: value for name, value in self.settings(role).items() if name not in open_}
+        return digest(settings) if self._pools_here else None
+
+    def stream_shapes(
+        self, shapes: Sequence[Shape], texts: Sequence[str], role: Role
+    ) -> Iterator[tuple[EncodedBatch, ...]]:
         if texts:
-            yield from self._run(texts, role, self._runtime)
+            yield from self._run(texts, role, self._runtime, shapes)
 
     def count_tokens(self, texts: Sequence[str]) -> IntArray:
         """(n,) tokens of whole texts, special ones included."""
@@ -80,29 +95,53 @@ class LocalEncoder(Encoder):
     def _prompt(self, role: Role) -> str:
         return prompt_for(self._card, role, self._context.instruction, self._prompts.get(role))
 
-    def _run(self, texts: Sequence[str], role: Role, runtime: Runtime) -> Iterator[EncodedBatch]:
+    @property
+    def _pools_here(self) -> bool:
+        """Whether a text's vector is made here, from those of its tokens."""
+        return self._pooling is not None
+
+    def _run(
+        self, texts: Sequence[str], role: Role, runtime: Runtime, shapes: Sequence[Shape]
+    ) -> Iterator[tuple[EncodedBatch, ...]]:
         budget = min(self._card.batch_tokens or BATCH_TOKENS, self._card.batch_size * self.max_tokens)
         windows = ahead(self._tokeniser.windows(texts, self._prompt(role), budget))
-        encoded = partial(self._encoded, role=role, runtime=runtime)
+        encoded = partial(self._encoded, role=role, runtime=runtime, shapes=shapes)
         yield from concurrently(encoded, chain.from_iterable(windows), runtime.parallel)
 
-    def _encoded(self, batch: Batch, role: Role, runtime: Runtime) -> EncodedBatch:
+    def _encoded(
+        self, batch: Batch, role: Role, runtime: Runtime, shapes: Sequence[Shape]
+    ) -> tuple[EncodedBatch, ...]:
         if batch.tokens.min() > 0:
-            rows = self._vectors(batch, role, runtime)
+            tables = self._vectors(batch, role, runtime, shapes)
         else:  # attention over no token at all is NaN
-            rows = np.zeros((len(batch.texts), self.dimension), np.float32)
+            tables = [np.zeros((len(batch.texts), shape.dimension), np.float32) for shape in shapes]
             if (some := np.flatnonzero(batch.tokens)).size:
-                rows[some] = self._vectors(batch.only(some), role, runtime)
-        rows = unit_length(rows) if self._card.normalise else rows
-        return EncodedBatch(batch.positions, rows, batch.tokens)
+                found = self._vectors(batch.only(some), role, runtime, shapes)
+                for table, rows in zip(tables, found, strict=True):
+                    table[some] = rows
+        return tuple(
+            EncodedBatch(batch.positions, unit_length(rows) if shape.normalise else rows, batch.tokens)
+            for rows, shape in zip(tables, shapes, strict=True)
+        )
 
-    def _vectors(self, batch: Batch, role: Role, runtime: Runtime) -> FloatArray:
-        """(n, dimension), not scaled."""
+    def _vectors(
+        self, batch: Batch, role: Role, runtime: Runtime, shapes: Sequence[Shape]
+    ) -> list[FloatArray]:
+        """(n, dimension) of each shape, not scaled."""
         ids, mask = batch.padded(self._tokeniser.pad)
         vectors = runtime.run(ids, mask)
-        if self._pooling is not None:
-            vectors = pool(vectors, mask, self._pooling)
-        return vectors[:, : self.dimension]
+        return [
+            (vectors if shape.pooling is None else pool(vectors, mask, shape.pooling))[:, : shape.dimension]
+            for shape in shapes
+        ]
+
+    def _shared(self, make: Callable[[], Loaded], *of: Any) -> Loaded:
+        """What `make` loads, once for all encoders of this context that ask for the same."""
+        key = canonical_json([type(self).__name__, *of])
+        if key not in self._context.loaded:
+            self._context.loaded[key] = make()
+        loaded: Loaded = self._context.loaded[key]
+        return loaded
 
 
 def pool(vectors: FloatArray, mask: npt.NDArray[Any], pooling: Pooling) -> FloatArray:

@@ -69,10 +69,10 @@ class OnnxEncoder(LocalEncoder):
     @cached_property
     def _runtime(self) -> OnnxRuntime:
         output = self._card.options.get("output")
-        runtime = OnnxRuntime(
-            self._graph,
-            output=None if output is None else str(output),
-            pooled=self._card.pooling is None,
+        pooled = self._card.pooling is None
+        runtime = self._shared(
+            lambda: OnnxRuntime(self._graph, output=None if output is None else str(output), pooled=pooled),
+            *("graph", str(self._graph), output, pooled),
         )
         width = runtime.output.shape[-1]
         if isinstance(width, int) and width < (self._card.dimension or 0):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from dibs.cards import Backend, ModelCard, Precision
+from dibs.cards import Backend, ModelCard, Pooling, Precision
 from dibs.encoders.base import EncoderContext, FloatArray, Role, needs
 from dibs.encoders.batches import Batch, Padded, Tokeniser
 from dibs.encoders.check import TEXTS, Check, check, reference
 from dibs.encoders.folder import POOLING, options_of, own_limit, pooling_of, read_fields
 from dibs.encoders.local import LocalEncoder, read_tokenizer, tokeniser
+from dibs.encoders.pooled import Shape
 from dibs.encoders.runtimes import MODULES, PRECISIONS, Runtime, graph_runtime
 from dibs.encoders.weights import locate, weights_sha256
 from dibs.errors import InputError, MissingError
@@ -87,10 +88,21 @@ class SentenceTransformersEncoder(LocalEncoder):
     def ready(self) -> None:
         _ = self._runtime
 
-    def _vectors(self, batch: Batch, role: Role, runtime: Runtime) -> FloatArray:
-        if self._card.backend != "torch" or self._is_plain:
-            return super()._vectors(batch, role, runtime)
-        encode = self._model.encode_query if role == "query" else self._model.encode_document
+    def trainable(self) -> SentenceTransformer:
+        """The model itself, loaded, with this card's pooling and token limit, to be finetuned in place."""
+        return self._model
+
+    @cached_property
+    def _pools_here(self) -> bool:
+        return self._pooling is not None and (self._card.backend != "torch" or self._is_plain)
+
+    def _vectors(
+        self, batch: Batch, role: Role, runtime: Runtime, shapes: Sequence[Shape]
+    ) -> list[FloatArray]:
+        if self._pools_here:
+            return super()._vectors(batch, role, runtime, shapes)
+        model = self._model
+        encode = model.encode_query if role == "query" else model.encode_document
         vectors = encode(
             batch.texts,
             prompt=self._prompt(role),
@@ -99,8 +111,7 @@ class SentenceTransformersEncoder(LocalEncoder):
             convert_to_tensor=True,
             truncate_dim=self._card.dimension,
         )
-        rows: FloatArray = vectors.float().cpu().numpy()
-        return rows
+        return [vectors.float().cpu().numpy()]
 
     @cached_property
     def _runtime(self) -> Runtime:
@@ -109,12 +120,17 @@ class SentenceTransformersEncoder(LocalEncoder):
             from dibs.encoders.runtimes.torch import TorchRuntime
 
             return TorchRuntime(self._model)
+        return self._shared(self._compared, "graph", self._weights, card.backend, card.precision)
+
+    def _compared(self) -> Runtime:
+        """A graph's runtime, once its vectors were found to be torch's."""
         from dibs.encoders.export import exported
 
+        card = self._card
         graph = exported(self._weights, self._graphs, self._load_to_export, self._probes, card.backend)
         runtime = graph_runtime(card.backend, graph, card.precision)
         own = np.zeros_like(self._reference)
-        for batch in self._run(TEXTS, "document", runtime):
+        for (batch,) in self._run(TEXTS, "document", runtime, (self.shape,)):
             own[batch.positions] = batch.vectors
         self._check = check(own, self._reference, card.precision, where=f"{self.name} on {card.backend}")
         return runtime
@@ -123,7 +139,7 @@ class SentenceTransformersEncoder(LocalEncoder):
     def _reference(self) -> FloatArray:
         """Torch's vectors of the texts that backends are compared on."""
         card = self._card.model_copy(update={"backend": "torch", "precision": "float32"})
-        torch = SentenceTransformersEncoder(card, self._context)
+        torch = SentenceTransformersEncoder(card, replace(self._context, loaded={}))
         return reference(self._graphs, torch.fingerprint("document"), lambda: torch.encode(TEXTS, "document"))
 
     def _probes(self) -> list[Padded]:
@@ -132,6 +148,12 @@ class SentenceTransformersEncoder(LocalEncoder):
 
     @cached_property
     def _tokeniser(self) -> Tokeniser:
+        on_torch = self._card.backend == "torch"
+        return self._shared(
+            self._new_tokeniser, "tokeniser", self._weights, self._card.options, self.max_tokens, on_torch
+        )
+
+    def _new_tokeniser(self) -> Tokeniser:
         if self._card.backend != "torch":
             pad = read_fields(self._folder / "config.json").get("pad_token_id") or 0
             return tokeniser(read_tokenizer(self._folder / "tokenizer.json"), self.max_tokens, pad)
@@ -152,17 +174,22 @@ class SentenceTransformersEncoder(LocalEncoder):
     def _is_plain(self) -> bool:
         """Whether the tokens can be cut and padded here: at the right, as our own batches are."""
         own = self._model.tokenizer
-        return (
-            self._pooling is not None and own.is_fast and own.padding_side == own.truncation_side == "right"
-        )
+        return bool(own.is_fast and own.padding_side == own.truncation_side == "right")
 
-    @cached_property
+    @property
     def _model(self) -> SentenceTransformer:
+        """The model, which encoders of other poolings and limits share, set to those of this one."""
+        loaded = self._shared(self._loaded, "model", self._weights, self._card.precision, self._card.options)
+        loaded.pool_as(self._card.pooling)
+        loaded.model.max_seq_length = self.max_tokens
+        return loaded.model
+
+    def _loaded(self) -> _Loaded:
+        from sentence_transformers.sentence_transformer import modules
+
         model = self._load(self._card.precision, self._options["model"])
-        if self._card.pooling is not None:
-            _set_pooling(model, POOLING[self._card.pooling])
-        model.max_seq_length = self.max_tokens
-        return model
+        own = {place: part for place, part in enumerate(model) if isinstance(part, modules.Pooling)}
+        return _Loaded(model, own)
 
     def _load_to_export(self) -> SentenceTransformer:
         return self._load("float32", {"attn_implementation": "eager"}, device="cpu")
@@ -204,11 +231,21 @@ class SentenceTransformersEncoder(LocalEncoder):
         needs("onnx" if backend == "onnxruntime" else backend, MODULES[backend], "tokenizers")
 
 
-def _set_pooling(model: SentenceTransformer, mode: str) -> None:
-    from sentence_transformers.sentence_transformer.modules import Pooling
+@dataclass(frozen=True)
+class _Loaded:
+    """A model, and how it pools of its own."""
 
-    for index, module in enumerate(model):
-        if isinstance(module, Pooling) and module.pooling_mode != mode:
-            model[index] = Pooling(
-                module.embedding_dimension, pooling_mode=mode, include_prompt=module.include_prompt
-            )
+    model: SentenceTransformer
+    own: dict[int, Any]
+    """Its Pooling modules by their places."""
+
+    def pool_as(self, pooling: Pooling | None) -> None:
+        """Pool so; None is as the model's own files say."""
+        for place, own in self.own.items():
+            mode = own.pooling_mode if pooling is None else POOLING[pooling]
+            if mode == own.pooling_mode:
+                self.model[place] = own
+            elif mode != self.model[place].pooling_mode:
+                self.model[place] = type(own)(
+                    own.embedding_dimension, pooling_mode=mode, include_prompt=own.include_prompt
+                )

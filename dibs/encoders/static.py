@@ -50,6 +50,8 @@ class _StaticEncoder(Encoder):
     and a vector must not depend on its neighbours.
     """
 
+    nests = True
+
     def __init__(self, card: ModelCard, context: EncoderContext) -> None:
         self.name = card.name
         self.max_tokens = min(filter(None, (card.max_tokens, context.max_tokens)))

@@ -47,7 +47,13 @@ def text_keys(texts: Sequence[str]) -> Keys:
 class _Shard:
     path: Path
     entries: npt.NDArray[Any]
-    vectors: FloatArray
+    dimension: int
+
+    @property
+    def vectors(self) -> FloatArray:
+        """Mapped anew each time: what was read does not stay in this process's memory."""
+        shape = (len(self.entries), self.dimension)
+        return np.memmap(self.path.with_suffix(".vec"), np.float32, "r", shape=shape)
 
 
 class VectorStore:
@@ -70,6 +76,7 @@ class VectorStore:
                 todo="Delete that folder; its vectors are made anew.",
             )
         self._writing: Path | None = None
+        self._sizes: list[tuple[Path, int, int]] | None = None
         self.reload()
 
     @classmethod
@@ -79,12 +86,19 @@ class VectorStore:
 
     @staticmethod
     def _folder(root: Path, name: str, settings: dict[str, Any]) -> Path:
-        return root / slug(name) / digest(settings)[:16]
+        """The store of these settings, under whatever name it was begun; a new one is under `name`."""
+        own = root / slug(name) / digest(settings)[:16]
+        return own if own.is_dir() else min(root.glob(f"*/{own.name}"), default=own)
 
     def reload(self) -> None:
         """See what this and other processes have written; row numbers are given anew."""
         # Names begin with the time of their making, so a later vector of the same text comes later.
-        self._shards = [shard for path in sorted(self.folder.glob("*.idx")) if (shard := self._open(path))]
+        paths = sorted(self.folder.glob("*.idx"))
+        sizes = [(path, _size(path), _size(path.with_suffix(".vec"))) for path in paths]
+        if sizes == self._sizes:  # sorting the keys of 2,000,000 texts takes a second
+            return
+        self._sizes = sizes
+        self._shards = [shard for path in paths if (shard := self._open(path))]
         self._starts = np.cumsum([0, *(len(shard.entries) for shard in self._shards)])
         keys = np.concatenate([shard.entries["key"] for shard in self._shards] or [np.empty(0, "S16")])
         self._order = np.argsort(keys, kind="stable")
@@ -111,13 +125,16 @@ class VectorStore:
         """(n,) tokens of the texts before they were cut; UNCOUNTED where nobody counted."""
         return self._gather(rows, np.empty(len(rows), np.int64), lambda shard: shard.entries["tokens"])
 
+    def crcs(self, rows: IntArray) -> npt.NDArray[np.uint32]:
+        """(n,) checksums of rows, as they were written."""
+        return self._gather(rows, np.empty(len(rows), np.uint32), lambda shard: shard.entries["crc"])
+
     def damaged(self, rows: IntArray) -> Iterator[tuple[Path, IntArray]]:
         """Shards with rows whose bytes are not what was written, and the places of these in `rows`."""
         for start in range(0, len(rows), _CHECKED_ROWS):
             part = rows[start : start + _CHECKED_ROWS]
-            crcs = self._gather(part, np.empty(len(part), np.uint32), lambda shard: shard.entries["crc"])
             found = np.array([zlib.crc32(row) for row in self.vectors(part)], dtype=np.uint32)
-            bad = np.flatnonzero(found != crcs)
+            bad = np.flatnonzero(found != self.crcs(part))
             for shard in np.unique(self._shard_of(part[bad])):
                 yield self._shards[shard].path, start + bad[self._shard_of(part[bad]) == shard]
 
@@ -150,8 +167,7 @@ class VectorStore:
         if count == 0:
             return None
         entries = np.fromfile(path, dtype=_ENTRY, count=count)
-        vectors = np.memmap(path.with_suffix(".vec"), np.float32, "r", shape=(count, self.dimension))
-        return _Shard(path, entries, vectors)
+        return _Shard(path, entries, self.dimension)
 
     def _shard_of(self, rows: IntArray) -> IntArray:
         return np.searchsorted(self._starts, rows, side="right") - 1
@@ -162,6 +178,18 @@ class VectorStore:
             mine = shards == number
             out[mine] = column(self._shards[number])[rows[mine] - self._starts[number]]
         return out
+
+
+def width_of(folder: Path) -> int | None:
+    """The dimension of the vectors in a store's folder; None where there are none or it cannot be told."""
+    for path in sorted(folder.glob("*.idx")):
+        entries = np.fromfile(path, dtype=_ENTRY)
+        if len(entries) and (size := _size(path.with_suffix(".vec"))):
+            width = size // (4 * len(entries))
+            with path.with_suffix(".vec").open("rb") as stream:
+                if zlib.crc32(stream.read(4 * width)) == entries[0]["crc"]:  # a tail would make it greater
+                    return width
+    return None
 
 
 def _size(path: Path) -> int:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from dibs import plugins
+from dibs.cards import LLMCard
 from dibs.errors import DibsError
 
 
@@ -71,7 +74,9 @@ class Estimate:
     """What requests would cost; those whose replies are at hand are left out."""
 
     requests: int
+    """Those to send; equal ones are sent once."""
     cached: int
+    """Those that cost nothing: their replies are at hand, or will be with that of an equal one."""
     prompt_tokens: int
     completion_tokens: int
     """At most: every answer as long as it may be."""
@@ -86,11 +91,16 @@ class Spent:
     """What was asked of a chat model since it was made."""
 
     requests: int = 0
+    """Those sent, in vain or not; one that was tried again counts once."""
     cached: int = 0
+    """Those that cost nothing: their replies were at hand, or came with that of an equal one."""
     failed: int = 0
+    """Those without a reply, and those that were given up unsent."""
     prompt_tokens: int = 0
+    """As the server counts; 0 for replies that do not say, and for failed requests."""
     completion_tokens: int = 0
     usd: float | None = None
+    """None where the card has no price, or a reply did not say its tokens."""
 
 
 class ChatModel(Protocol):
@@ -116,3 +126,17 @@ class ChatModel(Protocol):
 
     def estimate(self, requests: Sequence[Request]) -> Estimate:
         """What `ask` would cost; nothing is asked."""
+
+
+def make_llm(card: LLMCard, cache: Path) -> ChatModel:
+    """The chat model that a card describes.
+
+    Args:
+        cache: The folder of all that DIBS keeps, as `Workspace.cache`.
+
+    Raises:
+        InputError: no adapter has the card's name for it, or the card cannot be used.
+        MissingError: a package, or a variable of the card's address, is missing.
+    """
+    made: ChatModel = plugins.adapter("llm", card)(card, cache)
+    return made

@@ -200,7 +200,7 @@ def registry_meta(card: ModelCard, workspace: Workspace) -> ModelMeta:
         except DibsError:  # said again when somebody wants the model
             pass
     loader = partial(_load, card=card, workspace=workspace)
-    values = card.model_dump(mode="json", exclude={"name", "description"})
+    values = card.model_dump(mode="json", exclude={"name", "description", "base"})
     return model_meta(card, digest(values), loader, "dense", None)
 
 

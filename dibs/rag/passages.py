@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from dibs.data.dataset import Dataset
@@ -16,7 +16,7 @@ TEMPLATE = "{title}\n{text}"
 """A passage's text, whatever template the retriever indexed."""
 NOTHING = "(No passage was found.)"
 
-_TAG = re.compile(r"<(?=[^\w<>]{0,8}(?:passage|question)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=[^\w<>]*(?:passage|question)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Cut:
         if self.k < 1 or self.tokens < 1:
             raise InputError(f"{self.k} passages of {self.tokens} tokens: both are to be at least 1")
         if self.order not in get_args(Order):
-            raise InputError(f"no order is called {self.order!r}", todo=f"Known: {', '.join(get_args(Order))}.")
+            raise InputError(
+                f"no order is called {self.order!r}", todo=f"Known: {', '.join(get_args(Order))}."
+            )
 
     def settings(self) -> dict[str, Any]:
         """Everything that changes the passages of given documents."""
@@ -67,12 +69,11 @@ class Passages:
 
     dataset: Dataset
     cut: Cut
-    shortened: set[str] = field(default_factory=set)
-    """Documents that were longer than a passage."""
 
     def __post_init__(self) -> None:
         self._tokenizer = passage_tokenizer(self.cut.tokenizer)
         self._texts: dict[str, str] = {}
+        self._shortened: set[str] = set()
 
     def text(self, document: str) -> str:
         """A document's passage.
@@ -84,9 +85,14 @@ class Passages:
             whole = TEMPLATE.format(**self.dataset.document(document)).strip()
             kept = self._tokenizer.cut(whole, self.cut.tokens)
             if len(kept) < len(whole):
-                self.shortened.add(document)
+                self._shortened.add(document)
             self._texts[document] = inert(kept)
         return self._texts[document]
+
+    def is_cut(self, document: str) -> bool:
+        """Whether a document is longer than a passage."""
+        self.text(document)
+        return document in self._shortened
 
     def render(self, documents: Sequence[str]) -> str:
         """The passages of ranked documents, best first, in the order that was chosen, numbered as shown."""

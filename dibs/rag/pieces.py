@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dibs.encoders.tokens import Tokenizer, make_tokenizer
+from dibs.errors import MissingError
+from dibs.llm.tokens import Tokenizer, make_tokenizer
 
 PIECES = "pieces.v1"
 
@@ -44,4 +45,10 @@ def passage_tokenizer(name: str) -> Tokenizer:
     Raises:
         InputError: there is none; MissingError: it cannot be downloaded.
     """
-    return PieceTokenizer() if name == PIECES else make_tokenizer(name)
+    if name == PIECES:
+        return PieceTokenizer()
+    try:
+        return make_tokenizer(name)
+    except MissingError as error:
+        todo = f"Run once with a network, or leave it out: {PIECES} needs no file."
+        raise MissingError(error.problem, where="--tokenizer", todo=todo) from None

@@ -54,15 +54,16 @@ def find_prompt(name: str, workspace: Workspace, *, closed: bool = False) -> Pro
     asked = _FILE.fullmatch(name)
     family = asked["name"] if asked else name
     known = versions.get(family + _CLOSED if closed else family, {})
-    path = known.get(int(asked["version"]) if asked else max(known, default=0))
-    if path is None:
+    version = int(asked["version"]) if asked else max(known, default=0)
+    if version not in known:
         names = [f"{n}.v{v}" for n, paths in versions.items() for v in paths if n.endswith(_CLOSED) == closed]
         raise unknown(
             "closed-book prompt" if closed else "prompt",
             name,
             [one.replace(_CLOSED, "") for one in names],
-            todo="A workspace's own ones are files in its prompts/, such as NAME.v1.txt and NAME-closed.v1.txt.",
+            todo="Your own are files in the workspace's prompts/: NAME.v1.txt and NAME-closed.v1.txt.",
         )
+    path = known[version]
     return Prompt(path.stem, _read(path, {"question"} if closed else {"question", "passages"}))
 
 

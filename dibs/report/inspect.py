@@ -22,8 +22,12 @@ _SNIPPET = 240
 """Characters of a document that are shown."""
 
 
-def record_view(record: Record) -> Iterator[RenderableType]:
-    """How the record was made, its faults if any, its scores, and its hardest queries."""
+def facts(record: Record) -> Table:
+    """How the record was made, and its faults if any.
+
+    Raises:
+        DamagedError: its manifest or its scores are not as they were written.
+    """
     faults = record.faults()
     if any("manifest" in fault or SCORES in fault or QUERIES in fault for fault in faults):
         raise DamagedError("; ".join(faults), where=record.name, todo="Delete that folder and run again.")
@@ -39,10 +43,16 @@ def record_view(record: Record) -> Iterator[RenderableType]:
         "lacking": manifest["data"]["lacking"] or "nothing",
         "files": "; ".join(faults) or "as they were written",
     }
-    facts = Table(box=None, show_header=False)
+    table = Table(box=None, show_header=False)
     for name, value in lines.items():
-        facts.add_row(name, Text(value))
-    yield facts
+        table.add_row(name, Text(value))
+    return table
+
+
+def record_view(record: Record) -> Iterator[RenderableType]:
+    """How the record was made, its faults if any, its scores, and its hardest queries."""
+    yield facts(record)
+    manifest = record.manifest
     table = Table(box=box.SIMPLE_HEAD)
     subsets = record.scores["subsets"]
     table.add_column("measure")
@@ -84,7 +94,7 @@ def query_view(record: Record, query: str, top: int, workspace: Workspace) -> It
         found.add_column(name, justify="right" if name == "rank" else "left")
     for name in sorted(gold, key=lambda name: ranks.get(name, len(documents) + 1)):
         rank = str(ranks[name]) if name in ranks else f"> {len(documents)}"
-        found.add_row(rank, Text(printable(name)), Text(_snippet(dataset, name)))
+        found.add_row(rank, Text(printable(name)), Text(snippet(dataset, name)))
     yield found
     ranked = Table(title="ranking", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("rank", "score", "document", "text"):
@@ -92,10 +102,11 @@ def query_view(record: Record, query: str, top: int, workspace: Workspace) -> It
     for place, name in enumerate(documents[:top], start=1):
         score = f"{ranking.scores[place - 1]:.4f}" if ranking else ""
         style = "bold green" if name in gold else ""
-        ranked.add_row(str(place), score, Text(printable(name)), Text(_snippet(dataset, name)), style=style)
+        ranked.add_row(str(place), score, Text(printable(name)), Text(snippet(dataset, name)), style=style)
     yield ranked
 
 
-def _snippet(dataset: Dataset, name: str) -> str:
+def snippet(dataset: Dataset, name: str) -> str:
+    """The beginning of a document's text, on one line."""
     text = printable(" ".join(dataset.document(name)["text"].split()))
     return text if len(text) <= _SNIPPET else f"{text[:_SNIPPET]}..."

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 import time
-import warnings
-from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dibs.cards import ModelCard
 from dibs.errors import InputError, unknown
-from dibs.files import digest, sha256_file, write_json
+from dibs.files import digest
 from dibs.progress import track
 from dibs.retrieval.base import Cost, Retrieved, Search
+from dibs.retrieval.kept import kept
 from dibs.retrieval.run import Ranking, Run
 from dibs.retrieval.top import best, id_order
 
@@ -34,10 +29,6 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "stemmer": "english",
 }
 METHODS = ("atire", "bm25+", "bm25l", "lucene", "robertson")
-
-
-_DONE = "done.json"
-"""Written last into an index's folder, with the hash of every other file."""
 
 
 class BM25Retriever:
@@ -91,8 +82,15 @@ class BM25Retriever:
             **self.settings(),
         }
         folder = search.cache / "indexes" / f"bm25-{digest(made_of)[:16]}"
-        if (kept := _load(folder)) is not None:
-            return kept
+        return kept(
+            folder,
+            lambda work: self._built(search).save(work, show_progress=False),
+            lambda whole: bm25s.BM25.load(whole, mmap=True),
+        )
+
+    def _built(self, search: Search) -> bm25s.BM25:
+        import bm25s
+
         index = bm25s.BM25(
             method=str(self._options["method"]),
             k1=float(self._options["k1"]),
@@ -105,16 +103,7 @@ class BM25Retriever:
                 raise InputError(f"there is not one word in the corpus of {search.dataset.info.task}")
             index.index(words, show_progress=False)
             advance(search.dataset.info.documents)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
-        try:
-            index.save(work, show_progress=False)
-            write_json(work / _DONE, _hashes(work))
-            with suppress(OSError):  # another process was first; its index is the same
-                work.rename(folder)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        return bm25s.BM25.load(folder, mmap=True)
+        return index
 
     def _words(self, texts: list[str]) -> list[list[str]]:
         tokenised = self._tokenised(texts)
@@ -152,27 +141,6 @@ def _check(options: dict[str, str | int | float | bool], card: str) -> None:
         bm25s.tokenize([], stopwords=str(options["stopwords"]) or None, show_progress=False)
     except ValueError as error:
         raise InputError(f"the option stopwords: {error}", where=card) from None
-
-
-def _load(folder: Path) -> bm25s.BM25 | None:
-    """The index kept in `folder`; None if there is none, or it is not whole and was removed."""
-    import bm25s
-
-    if not folder.exists():
-        return None
-    try:
-        if json.loads((folder / _DONE).read_text(encoding="utf-8")) == _hashes(folder):
-            return bm25s.BM25.load(folder, mmap=True)
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
-        pass
-    warnings.warn(f"{folder}: the index is damaged and made anew", stacklevel=2)
-    shutil.rmtree(folder)
-    return None
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """The hash of each file of an index, by name."""
-    return {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.name != _DONE}
 
 
 def _score_without_words(index: bm25s.BM25, words: list[str]) -> float:

@@ -91,7 +91,7 @@ def write_run(run: Run, path: Path, name: str) -> None:
         for query, ranking in run.rankings.items():
             rows = zip(ranking.documents, ranking.scores, strict=True)
             text = "".join(
-                f"{_word(query)} Q0 {_word(doc)} {place} {score!s} {name}\n"
+                f"{column_text(query)} Q0 {column_text(doc)} {place} {score!s} {name}\n"
                 for place, (doc, score) in enumerate(rows, 1)
             )
             packed.write(text.encode())
@@ -135,5 +135,6 @@ def _rows(path: Path) -> Iterator[tuple[str, str, float, str]]:
         yield unquote(cells[0]), unquote(cells[2]), score, where
 
 
-def _word(name: str) -> str:
+def column_text(name: str) -> str:
+    """An id as one column of a TREC file: blanks, which would end it, as in web addresses (%20)."""
     return _BLANK.sub(lambda blank: quote(blank[0]), name)

@@ -63,7 +63,9 @@ def estimate(values: npt.NDArray[np.float64], clusters: Sequence[str] | None = N
     sums = np.zeros((number, values.shape[1]))
     np.add.at(sums, labels, values)
     sizes = np.bincount(labels, minlength=number).astype(np.float64)
-    resampled = np.concatenate([weights @ sums / (weights @ sizes)[:, None] for weights in _weights(number)])
+    resampled = np.concatenate(
+        [weights @ sums / (weights @ sizes)[:, None] for weights in cluster_weights(number)]
+    )
     tail = (1 - LEVEL) / 2 * 100
     low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
     return [
@@ -81,11 +83,13 @@ def _all_or_nothing(mean: float, trials: int) -> Estimate:
     return Estimate(mean, float(limits.low), float(limits.high))
 
 
-def _weights(number: int) -> Iterator[Values]:
+def cluster_weights(
+    number: int, *, seed: Sequence[int] | None = None, resamples: int = RESAMPLES
+) -> Iterator[Values]:
     """How often each of `number` clusters is drawn, (resamples, number), in blocks."""
-    random = np.random.default_rng(SEED)
+    random = np.random.default_rng(SEED if seed is None else seed)
     block = max(1, _DRAWN // number)
-    for begin in range(0, RESAMPLES, block):
-        rows = min(block, RESAMPLES - begin)
+    for begin in range(0, resamples, block):
+        rows = min(block, resamples - begin)
         drawn = random.integers(number, size=(rows, number)) + np.arange(rows)[:, None] * number
         yield np.bincount(drawn.ravel(), minlength=rows * number).reshape(rows, number).astype(np.float64)

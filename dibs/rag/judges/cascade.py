@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from dibs.llm.chat import Spent
 from dibs.rag.judges.base import Case, Judge, Judgement
+from dibs.rag.judges.spent import spent_by
 
 
 class CascadeJudge:
@@ -21,6 +23,11 @@ class CascadeJudge:
     @property
     def name(self) -> str:
         return f"{self.first.name}+{self.second.name}"
+
+    @property
+    def spent(self) -> Spent | None:
+        """What its judges asked of chat models; None if they ask none."""
+        return spent_by((self.first, self.second))
 
     def settings(self) -> dict[str, Any]:
         return {"judge": "cascade", "first": self.first.settings(), "second": self.second.settings()}

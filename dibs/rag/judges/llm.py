@@ -1,4 +1,4 @@
-"""An LLM as a judge: the gold answer is a claim, and the question with its answer the document it is held to."""
+"""An LLM as a judge: the gold answer is a claim, the question with its answer a document held to it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from dibs.errors import DibsError
-from dibs.llm.chat import ChatModel, Message, Reply, Request
+from dibs.llm.chat import ChatModel, Message, Reply, Request, Spent
 from dibs.rag.judges.base import Case, Judgement, Verdict
 
 PROMPT = "grade.v1"
 
 _FILE = Path(__file__).parent / "prompts" / f"{PROMPT}.txt"
-_TAG = re.compile(r"<(?=\s*/?\s*(?:claim|document|question|answer)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=[^\w<>]{0,8}(?:claim|document|question|answer)\b)", re.IGNORECASE)
 _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL | re.IGNORECASE)
 _LONGEST_REASON = 300
@@ -55,6 +55,11 @@ class LLMJudge:
     @property
     def name(self) -> str:
         return self.llm.name if self._method is VERDICT else f"{self.llm.name}:{self._method.name}"
+
+    @property
+    def spent(self) -> Spent:
+        """What the model was asked since it was made."""
+        return self.llm.spent
 
     def settings(self) -> dict[str, Any]:
         texts = (self._prompt, self._method.reply, self._method.again)
@@ -109,8 +114,7 @@ class LLMJudge:
         try:
             return self._method.read(reply)
         except ValueError as error:
-            cut = ", and was cut off" if reply.finish == "length" else ""
-            return _Malformed(_line(f"the reply {error}{cut}"))
+            return _Malformed(_line(f"the reply {error}"))
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def _without_asking(case: Case) -> Judgement | None:
 
 def _inert(text: str) -> str:
     """The text, unable to end the part of the prompt that it stands in, or to begin another."""
-    return _TAG.sub("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", text.strip())
+    return _TAG.sub("&lt;", text.strip())
 
 
 def _line(text: str) -> str:
@@ -153,7 +157,8 @@ def _read_verdict(reply: Reply) -> Judgement:
     try:
         content: Any = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise ValueError(f"is not the JSON object asked for: {text!r:.80}") from None
+        cut = "was cut off and " if reply.finish == "length" else ""
+        raise ValueError(f"{cut}is not the JSON object asked for: {text!r:.80}") from None
     if not isinstance(content, dict) or content.keys() != {"reason", "verdict"}:
         raise ValueError(f"has other fields than reason and verdict: {text!r:.80}")
     verdict, reason = (str(content[name]).strip() for name in ("verdict", "reason"))
@@ -227,7 +232,7 @@ LOGITS = Method(
     "Reply with one word: correct, incorrect or refusal.",
     "Write that one word at once, and nothing else.",
     _read_logits,
-    max_tokens=4,
+    max_tokens=1,
     top_logprobs=_RIVALS,
 )
-"""The model gives a word, and how likely it held each: for small models, and servers that tell."""
+"""The model begins a word, and says how likely it held each: for small models, and servers that tell."""

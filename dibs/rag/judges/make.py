@@ -55,7 +55,7 @@ def rules(request: JudgeRequest) -> Judge:
 
 def llm(request: JudgeRequest) -> Judge:
     """The plugin `judge.llm`: the LLM of a card, with the option `logits` or none."""
-    from dibs.llm.make import make_llm
+    from dibs.llm.chat import make_llm
     from dibs.rag.judges.llm import LOGITS, VERDICT, LLMJudge
 
     methods = {None: VERDICT, LOGITS.name: LOGITS}

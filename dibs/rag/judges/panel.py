@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dibs.errors import InputError
+from dibs.llm.chat import Spent
 from dibs.rag.judges.base import Case, Judge, Judgement
+from dibs.rag.judges.spent import spent_by
 
 
 class PanelJudge:
@@ -25,6 +27,11 @@ class PanelJudge:
     @property
     def name(self) -> str:
         return ",".join(judge.name for judge in self._judges)
+
+    @property
+    def spent(self) -> Spent | None:
+        """What its judges asked of chat models; None if they ask none."""
+        return spent_by(self._judges)
 
     def settings(self) -> dict[str, Any]:
         return {"judge": "panel", "judges": [judge.settings() for judge in self._judges]}

@@ -13,12 +13,12 @@ import numpy as np
 
 from dibs.cards import RerankerCard
 from dibs.encoders.base import EncoderContext, IntArray
-from dibs.encoders.tokens import CharacterTokenizer
 from dibs.errors import DibsError, InputError, MissingError, unknown
 from dibs.llm.calls import Patience, call
 from dibs.llm.http import Payload, posting
 from dibs.llm.limiter import Limiter
 from dibs.llm.service import find_service, plain_url
+from dibs.llm.tokens import CharacterTokenizer
 from dibs.retrieval.rerankers.base import Pair, Reranker, ScoredPairs
 from dibs.retrieval.rerankers.replies import Reply, read_reply
 from dibs.retrieval.rerankers.requests import answers, pair_tokens, requests_for

@@ -12,10 +12,10 @@ import numpy as np
 
 from dibs.cards import RerankerCard
 from dibs.encoders.base import EncoderContext
-from dibs.encoders.tokens import CharacterTokenizer
 from dibs.errors import InputError
 from dibs.llm.calls import Patience
 from dibs.llm.http import Payload
+from dibs.llm.tokens import CharacterTokenizer
 from dibs.retrieval.rerankers.api import ApiReranker
 from dibs.retrieval.rerankers.replies import Reply, billed_tokens, finite, reading
 

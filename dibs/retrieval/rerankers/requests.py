@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dibs.encoders.base import IntArray
-from dibs.encoders.tokens import CharacterTokenizer
 from dibs.errors import DibsError
 from dibs.llm.limiter import StoppedError
+from dibs.llm.tokens import CharacterTokenizer
 from dibs.retrieval.rerankers.base import Pair
 from dibs.retrieval.rerankers.replies import Reply
 

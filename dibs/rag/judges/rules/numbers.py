@@ -1,4 +1,4 @@
-"""Numbers as people write them: signs, scales, percentages, currencies; dates are none."""
+"""Numbers as people write them: signs, scales, percentages, currencies, ranges; dates are none."""
 
 from __future__ import annotations
 
@@ -6,36 +6,49 @@ import re
 from dataclasses import dataclass
 
 _SCALES = {
-    "thousand": 1e3, "thousands": 1e3, "k": 1e3,
-    "million": 1e6, "millions": 1e6, "mn": 1e6, "mm": 1e6, "mio": 1e6, "m": 1e6,
-    "billion": 1e9, "billions": 1e9, "bn": 1e9, "b": 1e9,
-    "trillion": 1e12, "trillions": 1e12, "tn": 1e12, "t": 1e12,
+    "thousand": 1e3, "k": 1e3, "million": 1e6, "mm": 1e6, "mn": 1e6, "mio": 1e6, "m": 1e6,
+    "billion": 1e9, "bn": 1e9, "b": 1e9, "trillion": 1e12, "tn": 1e12, "t": 1e12,
 }  # fmt: skip
-_PERCENT = {"basis points": 1e-4, "basis point": 1e-4, "bps": 1e-4, "bp": 1e-4}
-_WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_CURRENCY = r"(?:US\$|USD|EUR|GBP|[$€£¥₹])"
+_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"
+)  # fmt: skip
+_CURRENCY = r"(?:US\$|USD\ ?|EUR\ ?|GBP\ ?|[$€£¥₹])"
+_SIGNS = {"US$": "$", "USD": "$", "EUR": "€", "GBP": "£"}
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+)"
+_UNIT = r"(?:%|(?:per\ ?cent|percentage\ points?|pp|basis\ points?|bps?)\b)"
+_SCALE = r"(?:(?:thousand|million|billion|trillion)s?|mm|mn|mio|bn|tn)\b"
 _NUMBER = re.compile(
     rf"""
-    (?<![\w.,/-])                                          # not inside a word, a code or another number
-    (?P<before>\(?\s?[-−–+~≈]?\s?{_CURRENCY}?\s?\(?[-−–+]?)
-    (?P<digits>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+\.\d+|\.\d+|\d+)
-    (?P<close>\s?\))?
-    (?:\s?(?P<percent>%|percent\b|per\ cent\b|percentage\ points?\b|pp\b|basis\ points?\b|bps?\b)
-      |[\s-]?\(?(?:in\ )?(?P<scale>thousands?|millions?|billions?|trillions?|mio|mn|bn|tn|mm)\b
-      |(?P<letter>[kmbtKMBT])\b)?
-    (?![\w]|,\d|\.\d|-[A-Za-z])
+    (?<![\w.,/])(?<![A-Za-z0-9]-)                       # not inside a word, a code or a number
+    (?P<before>\(?-?{_CURRENCY}?\(?-?)
+    (?P<digits>{_DIGITS})(?P<close>\))?
+    (?:\ ?(?P<unit>{_UNIT}) | [\ -]?\(?(?:in\ )?(?P<scale>{_SCALE}) | (?P<letter>[kmbt])\b | x\b)?
+    (?!\w|[.,]\d|-[A-Za-z])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?"
-_DATE = re.compile(
-    rf"\b{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+(?:19|20)\d\d)?\b|\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH}"
-    rf"(?:\s+(?:19|20)\d\d)?\b|\b\d{{4}}-\d\d-\d\d\b|\b\d{{1,2}}/\d{{1,2}}/\d{{2,4}}\b"
-    r"|\b(?:FY|CY|fiscal(?:\s+year)?s?|Q[1-4]|H[12])\s?'?(?:19|20)?\d\d\b|\b\d{1,2}-[KQ]\b",
+_NO_AMOUNT = re.compile(
+    rf"""
+      \b{_MONTH}\ \d{{1,2}}(?:st|nd|rd|th)?(?:,?\ (?:19|20)\d\d)?\b         # May 26, 2023
+    | \b\d{{1,2}}(?:st|nd|rd|th)?\ (?:of\ )?{_MONTH}(?:,?\ (?:19|20)\d\d)?\b
+    | \b\d{{4}}-\d\d-\d\d\b | \b\d{{1,2}}/\d{{1,2}}/\d{{2,4}}\b
+    | \b(?:FY|CY|fiscal(?:\ years?)?|Q[1-4]|H[12])\ ?'?(?:19|20)?\d\d\b
+    | \b\d{{1,2}}-[KQ]\b
+    | \b(?:\d|one|two|three|four)\ (?:decimals?|significant)\b
+    | ^\ *(?:[-*•]\ *)?\(?\d{{1,2}}[.)]\ (?=\S)                              # an item of a list
+    """,
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_YEAR = re.compile(rf"(?<![\d,.$€£])(?:19|20)\d\d(?!\d|[.,]\d|\ ?{_UNIT}|\ ?{_SCALE})", re.IGNORECASE)
+_DATED = re.compile(r"\b(?:in|of|since|by|until|during|year|to|from|and|for)\ (?:19|20)\d\d\b", re.IGNORECASE)
+_WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b(?!\s+(?:of|or)\b|-)", re.IGNORECASE)
+_RANGE = re.compile(
+    rf"(?<![\w.,-])(?P<low>{_CURRENCY}?{_DIGITS})(?P<unit>\ ?(?:{_UNIT}|{_SCALE}))?\ ?-\ ?"
+    rf"(?P<high>{_CURRENCY}?{_DIGITS})(?P<its>\ ?(?:{_UNIT}|{_SCALE}))?(?![\w,-])",
     re.IGNORECASE,
 )
-_LISTED = re.compile(r"^\s*(?:[-*•]\s*)?\(?\d{1,2}[.)]\s+", re.MULTILINE)
-_WORD_NUMBER = re.compile(rf"\b({'|'.join(_WORDS)})\b(?!\s+(?:of|or)\b)", re.IGNORECASE)
+_BETWEEN = re.compile(r"\bbetween \S{1,30}(?: \w{1,30}| %)? and \S{1,30}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,45 +58,66 @@ class Quantity:
     printed: float
     """As it is written, with its sign: 1.6 of "$1.6 billion"."""
     factor: float | None
-    """What its unit or scale multiplies it with: 1e9, 0.01 of a percentage; None where it has neither."""
+    """What its unit or scale multiplies it with: 1e9, .01 of a percentage; None where it has neither."""
     decimals: int
     """Digits after the point."""
-    currency: bool
-    start: int
-    """Where in the text it begins."""
+    currency: str
+    """$, €, £ or another sign; empty where there is none."""
+    bracketed: bool
+    """Negative by the accountants' brackets, which outlays have as well."""
+    ranged: bool
+    """One end of a range."""
+    text: str
+    """As it stands in the text."""
 
     @property
     def value(self) -> float:
         return self.printed * (self.factor or 1.0)
 
-    @property
-    def step(self) -> float:
-        """What one unit of the last printed digit is worth."""
-        return float(10.0**-self.decimals * (self.factor or 1.0))
 
-    def __str__(self) -> str:
-        return f"{self.value:,.6g}" if self.factor in (None, 0.01) else f"{self.value:,.10g}"
+def quantities(text: str, *, years: bool = False) -> list[Quantity]:
+    """The numbers of a `plain` text in their order; dates, years, form names and list numbers are none.
+
+    Args:
+        text: As `plain` gives it.
+        years: Take 1950 for a number too, where no word before it says that it is a year.
+    """
+    text = _NO_AMOUNT.sub(" ; ", text)
+    text = (_DATED if years else _YEAR).sub(" ; ", text)
+    text = _WORD.sub(lambda found: str(_WORDS.index(found[1].lower())), text)
+    if "-" in text:
+        text = _RANGE.sub(_as_between, text)
+    ranged = {place for found in _BETWEEN.finditer(text) for place in range(*found.span())}
+    made = (_quantity(match, match.start("digits") in ranged) for match in _NUMBER.finditer(text))
+    return [quantity for quantity in made if quantity is not None]
 
 
-def quantities(text: str) -> list[Quantity]:
-    """The numbers of a text in their order; dates, fiscal years, list numbers and form names are none."""
-    for pattern in (_DATE, _LISTED):
-        text = pattern.sub(lambda found: " " * len(found[0]), text)
-    text = _WORD_NUMBER.sub(lambda found: str(_WORDS.index(found[1].lower())).ljust(len(found[0])), text)
-    return [found for match in _NUMBER.finditer(text) if (found := _quantity(match)) is not None]
+def _as_between(found: re.Match[str]) -> str:
+    """`10-12 %` as `between 10 % and 12 %`; a difference of sums, `$9 - $4`, has a blank on either side."""
+    if " - " in found[0]:
+        return found[0]
+    high_unit = found["its"] or ""
+    return f"between {found['low']}{found['unit'] or high_unit} and {found['high']}{high_unit}"
 
 
-def _quantity(match: re.Match[str]) -> Quantity | None:
-    digits, before = match["digits"].replace(",", ""), match["before"]
-    unit, letter = (match["percent"] or match["scale"] or "").lower(), match["letter"]
-    currency = bool(re.search(_CURRENCY, before, re.IGNORECASE))
-    if letter and not (currency or "." in digits or "," in match["digits"]):
+def _quantity(match: re.Match[str], ranged: bool) -> Quantity | None:
+    digits, before = match["digits"], match["before"]
+    unit, scale, letter = ((match[name] or "").lower() for name in ("unit", "scale", "letter"))
+    currency = before.strip(" (-").upper()
+    if letter and not (currency or "." in digits or "," in digits):
         return None  # 3M is a name
-    bare = not unit and not letter and not currency
-    if bare and re.fullmatch(r"(?:19|20)\d\d", match["digits"]):
-        return None  # a year
-    factor = _PERCENT.get(unit, 0.01) if match["percent"] else _SCALES.get(unit or (letter or "").lower())
-    negative = bool(re.search(r"[-−–]", before)) or ("(" in before and bool(match["close"]) and not bare)
-    negative = negative or ("(" in before and bool(match["close"]) and bare and "," in match["digits"])
-    printed = float(digits) * (-1 if negative else 1)
-    return Quantity(printed, factor, len(digits.partition(".")[2]), currency, match.start("digits"))
+    factor = _SCALES.get(scale.rstrip("s") or letter)
+    if unit:
+        factor = 1e-4 if unit.startswith("b") else 0.01
+    amount = bool(currency or unit or scale) or not digits.isdigit()
+    bracketed = "(" in before and bool(match["close"]) and amount
+    negative = bracketed or "-" in before
+    return Quantity(
+        printed=float(digits.replace(",", "")) * (-1 if negative else 1),
+        factor=factor,
+        decimals=len(digits.partition(".")[2]),
+        currency=_SIGNS.get(currency, currency),
+        bracketed=bracketed,
+        ranged=ranged,
+        text=match[0].strip(" (~"),
+    )

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Library
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
-from dibs.encoders.tokens import (
+from dibs.errors import InputError, MissingError
+from dibs.llm.tokens import (
     CharacterTokenizer,
     HubTokenizer,
     TiktokenTokenizer,
     Tokenizer,
     make_tokenizer,
 )
-from dibs.errors import InputError, MissingError
 
 PATTERN = "|".join(
     [
