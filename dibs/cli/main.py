@@ -9,7 +9,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dibs.cli import data, diagnose, judge, listing, rag, run, serve, show, sweep, verify
+from dibs.cli import (
+    compare,
+    data,
+    diagnose,
+    judge,
+    listing,
+    rag,
+    reproduce,
+    run,
+    serve,
+    show,
+    sweep,
+    transfer,
+    verify,
+)
 
 
 class _Group(TyperGroup):
@@ -53,9 +67,13 @@ app.command()(run.run)
 app.command()(rag.rag)
 app.command()(diagnose.diagnose)
 app.command()(show.show)
+app.command()(compare.compare)
 app.command()(serve.serve)
 app.command()(sweep.sweep)
 app.command()(verify.verify)
+app.command()(reproduce.reproduce)
+app.command()(transfer.export)
+app.command("import")(transfer.import_)
 app.command()(listing.tasks)
 app.command()(listing.models)
 app.command()(listing.rerankers)
