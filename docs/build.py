@@ -7,18 +7,17 @@ python docs/build.py --check   say what is out of date, and leave with 1 if anyt
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 from typer.cli import get_docs_for_click
 
 from dibs.cli.main import app
-from dibs.records import Record, all_records
+from dibs.records import Record
+from dibs.report.leaderboard.build import read_report
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results: written by docs/build.py -->", "<!-- end of results -->"
-MEASURES = ("recall@10", "recall@30", "recall@100", "success@10", "ndcg@10")
 
 
 def main() -> int:
@@ -53,40 +52,24 @@ def readme() -> str:
 
 
 def results() -> str:
-    """A table of every record of the real tasks, best first within a task and subset."""
-    heading = ["task", "pipeline", "queries", "documents", *MEASURES, "record"]
+    """The best of each task: the pipelines that no paired test separates from it, and the next after them."""
+    measures = ("recall@10", "success@10", "ndcg@10")
+    heading = ["task", "rank", "pipeline", *measures, "record"]
     lines = [f"| {' | '.join(heading)} |", f"|{'---|' * len(heading)}"]
-    rows = sorted(_rows(), key=lambda cells: (cells[0], cells[4]))
-    lines += [f"| {' | '.join(cells)} |" for cells in rows]
+    for board in read_report(ROOT / "results").boards:
+        rows = sorted(board.rows, key=lambda row: (row.rank, -row.entry.estimate(board.main).value))
+        second = min((row.rank for row in rows if row.rank > 1), default=1)
+        for row in (row for row in rows if row.rank <= second):
+            main, *others = (row.entry.estimate(measure) for measure in measures)
+            scores = [f"**{main.value:.3f}** [{main.low:.3f}, {main.high:.3f}]"]
+            scores += [f"{one.value:.3f}" for one in others]
+            cells = [board.name, str(row.rank), row.entry.pipeline, *scores, _link(row.entry.record)]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _rows() -> Iterator[list[str]]:
-    for record in all_records(ROOT / "results"):
-        for subset, scores in record.scores["subsets"].items():
-            name = record.task if subset == "all" else f"{record.task}, {subset}"
-            cells = [_cell(scores["measures"][measure], measure == MEASURES[0]) for measure in MEASURES]
-            yield [
-                name,
-                record.pipeline,
-                f"{scores['n_queries']:,}",
-                _documents(record),
-                *cells,
-                _link(record),
-            ]
-
-
-def _documents(record: Record) -> str:
-    return f"{record.manifest['data']['documents']:,}"
 
 
 def _link(record: Record) -> str:
     return f"[{record.hash[:6]}](results/{record.name}/manifest.json)"
-
-
-def _cell(score: dict[str, float], interval: bool) -> str:
-    value = f"{score['value']:.3f}"
-    return f"**{value}** [{score['low']:.3f}, {score['high']:.3f}]" if interval else value
 
 
 if __name__ == "__main__":

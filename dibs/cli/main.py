@@ -14,6 +14,7 @@ from dibs.cli import (
     data,
     diagnose,
     judge,
+    leaderboard,
     listing,
     rag,
     reproduce,
@@ -68,6 +69,7 @@ app.command()(rag.rag)
 app.command()(diagnose.diagnose)
 app.command()(show.show)
 app.command()(compare.compare)
+app.command()(leaderboard.leaderboard)
 app.command()(serve.serve)
 app.command()(sweep.sweep)
 app.command()(verify.verify)

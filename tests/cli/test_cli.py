@@ -64,7 +64,7 @@ _QUICK = """
 import sys
 from dibs.cli.main import app
 heavy = {"datasets", "faiss", "mteb", "pandas", "scipy", "sentence_transformers", "torch", "transformers"}
-for line in ("--help", "--version", "", "run -h", "show -h", "data prepare -h", "tasks", "models"):
+for line in ("--help", "--version", "", "run -h", "show -h", "data prepare -h", "rag -h", "leaderboard -h", "tasks", "models"):
     try:
         app(line.split(), prog_name="dibs")
     except SystemExit:
@@ -78,7 +78,7 @@ def test_help_and_lists_answer_without_loading_what_is_heavy(tiny_workspace: Wor
         [sys.executable, "-c", _QUICK], cwd=ROOT, capture_output=True, text=True, check=True
     )
     lines = done.stderr.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 10
     assert [line for line in lines if not line.endswith(" []")] == []
 
 
