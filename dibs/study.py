@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from dibs.errors import InputError
+from dibs.toml import read_toml, validated
 
 
 class _Strict(BaseModel):
@@ -66,18 +66,12 @@ def read_study(path: Path) -> Study:
     Raises:
         InputError: not readable, not TOML, or a field is wrong; file and field are named.
     """
+    todo = "A study has a name, and parts [[retrieval]] and [[answers]]; see the guide."
+    study = validated(Study, read_toml(path), str(path), todo)
     try:
-        study = Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         list(steps(study))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", where=str(path), todo="Check the path.") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        todo = "A study has a name, and parts [[retrieval]] and [[answers]]; see the guide."
-        raise InputError(f"{field}: {first['msg']}", where=str(path), todo=todo) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"is not TOML: {error}", where=str(path), todo="Correct it there.") from None
+    except ValueError as error:  # of shlex
+        raise InputError(f"options: {error}", where=str(path), todo="Close the quotation.") from None
     if not study.retrieval and not study.answers:
         raise InputError("the study has no part", where=str(path), todo="Add [[retrieval]] or [[answers]].")
     return study

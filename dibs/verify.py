@@ -7,18 +7,18 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from dibs.cards import MeasureName
 from dibs.errors import DibsError, InputError
 from dibs.records import Record, find_record
+from dibs.toml import read_toml, validated
 from dibs.workspace import Workspace
 
 Verdict = Literal["OK", "near", "FAIL"]
@@ -68,19 +68,8 @@ def read_expected(path: Path) -> tuple[Expected, ...]:
     Raises:
         InputError: not readable, not TOML, or a field is wrong; file and place are named.
     """
-    try:
-        return _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).expect
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", where=str(path), todo="Check the path.") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        known = ", ".join(Expected.model_fields)
-        raise InputError(
-            f"{field}: {first['msg']}", where=str(path), todo=f"An [[expect]] has: {known}."
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"is not TOML: {error}", where=str(path), todo="Correct it there.") from None
+    todo = f"An [[expect]] has: {', '.join(Expected.model_fields)}."
+    return validated(_File, read_toml(path), str(path), todo).expect
 
 
 def recorded(expectations: Sequence[Expected], workspace: Workspace) -> Iterator[Outcome]:

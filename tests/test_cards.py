@@ -139,7 +139,7 @@ def test_what_is_not_toml_is_named_with_its_line(tmp_path: Path, content: bytes,
 
 
 def test_a_missing_card_and_a_folder_in_its_place(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no such card\n  Check the path"):
+    with pytest.raises(InputError, match="there is no such file\n  Check the path"):
         read_card(ModelCard, tmp_path / "absent.toml")
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(InputError, match=r"folder.toml: cannot be read"):

@@ -58,10 +58,10 @@ def test_equal_commands_come_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "name: Field required"),
+        ("", "name': Field required"),
         ('name = "s"', "the study has no part"),
         ('name = "s"\n[[retrieval]]\ntasks = []\nmodels = ["a"]', "retrieval.0.tasks"),
-        ('name = "s"\n[[retrieval]]\ntasks = ["T"]\nmodel = ["a"]', "retrieval.0.models: Field required"),
+        ('name = "s"\n[[retrieval]]\ntasks = ["T"]\nmodel = ["a"]', "retrieval.0.models': Field required"),
         ('name = "s"\n[[retrieval]]\ntasks = ["T"]\nmodels = ["a"]\noptions = "\'"', "No closing quotation"),
         ("name = ", "is not TOML"),
     ],
@@ -73,7 +73,7 @@ def test_a_malformed_study_is_named_with_its_fault(tmp_path: Path, text: str, me
 
 
 def test_a_study_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="there is no such file"):
         read_study(tmp_path / "none.toml")
 
 

@@ -105,12 +105,12 @@ def test_run_again_needs_no_record_and_leaves_none(tiny_workspace: Workspace, tm
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expect: Field required"),
+        ("", "expect': Field required"),
         ("expect = []", "expect"),
-        ("[[expect]]\n", "command: Field required"),
-        (expected(1.5), "expected: Input should be less than or equal to 1"),
+        ("[[expect]]\n", "command': Field required"),
+        (expected(1.5), "expected': Input should be less than or equal to 1"),
         (expected(0.5, measure="recall"), "measure"),
-        (expected(0.5, tolerence=1), "tolerence: Extra inputs"),
+        (expected(0.5, tolerence=1), "tolerence': Extra inputs"),
         ("[[expect", "is not TOML"),
     ],
 )
@@ -124,8 +124,8 @@ def test_a_malformed_file_is_named_with_its_fault(tmp_path: Path, text: str, mes
 
 def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_bytes(b"\xff\xfe\x00")
-    for name in ("none.toml", "e.toml"):
-        with pytest.raises(InputError, match="cannot be read"):
+    for name, problem in (("none.toml", "there is no such file"), ("e.toml", "cannot be read")):
+        with pytest.raises(InputError, match=problem):
             read_expected(tmp_path / name)
 
 

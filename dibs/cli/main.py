@@ -13,6 +13,8 @@ from dibs.cli import (
     compare,
     data,
     diagnose,
+    filter_,
+    finetune,
     judge,
     leaderboard,
     listing,
@@ -22,6 +24,8 @@ from dibs.cli import (
     serve,
     show,
     sweep,
+    sweep_finetune,
+    synthesize,
     transfer,
     verify,
 )
@@ -72,6 +76,10 @@ app.command()(compare.compare)
 app.command()(leaderboard.leaderboard)
 app.command()(serve.serve)
 app.command()(sweep.sweep)
+app.command()(synthesize.synthesize)
+app.command("filter")(filter_.filter_)
+app.command()(finetune.finetune)
+app.command("sweep-finetune")(sweep_finetune.sweep_finetune)
 app.command()(verify.verify)
 app.command()(reproduce.reproduce)
 app.command()(transfer.export)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import zlib
@@ -97,9 +98,35 @@ def parquet(path: Path) -> Iterator[Row]:
         ) from None
 
 
+def _csv(path: Path) -> Iterator[Row]:
+    for _ in lines(path):  # says in DIBS' words what keeps the file from being read
+        pass
+    with (
+        gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8-sig", newline="") as stream
+    ):
+        reader = csv.DictReader(stream, strict=True)
+        try:
+            for values in reader:
+                where = f"{path}, line {reader.line_num}"
+                if None in values or None in values.values():
+                    raise InputError(
+                        f"the row has {'more' if None in values else 'fewer'} cells than the heading",
+                        where=where,
+                        todo='Put cells that hold a comma, a quote or a line end in quotes: "...".',
+                    )
+                yield Row(values, where)
+        except csv.Error as error:
+            raise InputError(f"is not CSV: {error}", where=f"{path}, line {reader.line_num}") from None
+
+
 def rows(path: Path) -> Iterator[Row]:
-    """The rows of a file that is JSONL, plain or gzipped, or parquet."""
-    return parquet(path) if path.suffix == ".parquet" else jsonl(path)
+    """The rows of a file that is parquet, CSV or JSONL by its name; the last two may be gzipped."""
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        return parquet(path)
+    return _csv(path) if name.endswith((".csv", ".csv.gz")) else jsonl(path)
 
 
 def texts_table(found: Iterable[Row], kind: str, where: str, *, titles: bool) -> pa.Table:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dibs.data.rows import Row, lines, rows
+from dibs.data.rows import Row, rows
 from dibs.errors import InputError
 from dibs.files import digest
 from dibs.rag.judges.base import Case, Verdict
@@ -108,38 +106,13 @@ def read_labels(path: Path, drop: Collection[str] = ()) -> Labels:
 
 def _rows(path: Path) -> Iterator[Row]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if ".csv" in suffixes[-2:]:
-        return _csv_rows(path)
-    if ".jsonl" in suffixes[-2:] or suffixes[-1:] == [".parquet"]:
+    if {".csv", ".jsonl"} & set(suffixes[-2:]) or suffixes[-1:] == [".parquet"]:
         return rows(path)
     raise InputError(
         "is neither CSV nor JSONL nor parquet by its name",
         where=str(path),
         todo="Name it .csv, .jsonl or .parquet; the first two may be gzipped (.gz).",
     )
-
-
-def _csv_rows(path: Path) -> Iterator[Row]:
-    for _ in lines(path):  # says in DIBS' words what keeps the file from being read
-        pass
-    with (
-        gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8-sig", newline="") as stream
-    ):
-        reader = csv.DictReader(stream, strict=True)
-        try:
-            for values in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in values or None in values.values():
-                    raise InputError(
-                        f"the row has {'more' if None in values else 'fewer'} cells than the heading",
-                        where=where,
-                        todo='Put cells that hold a comma, a quote or a line end in quotes: "...".',
-                    )
-                yield Row(values, where)
-        except csv.Error as error:
-            raise InputError(f"is not CSV: {error}", where=f"{path}, line {reader.line_num}") from None
 
 
 def _columns(row: Row) -> dict[str, str]:

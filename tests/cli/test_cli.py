@@ -64,7 +64,8 @@ _QUICK = """
 import sys
 from dibs.cli.main import app
 heavy = {"datasets", "faiss", "mteb", "pandas", "scipy", "sentence_transformers", "torch", "transformers"}
-for line in ("--help", "--version", "", "run -h", "show -h", "data prepare -h", "rag -h", "leaderboard -h", "tasks", "models"):
+helps = "run", "show", "data prepare", "rag", "leaderboard", "finetune"
+for line in ("--help", "--version", "", *(f"{command} -h" for command in helps), "tasks", "models"):
     try:
         app(line.split(), prog_name="dibs")
     except SystemExit:
@@ -78,7 +79,7 @@ def test_help_and_lists_answer_without_loading_what_is_heavy(tiny_workspace: Wor
         [sys.executable, "-c", _QUICK], cwd=ROOT, capture_output=True, text=True, check=True
     )
     lines = done.stderr.splitlines()
-    assert len(lines) == 10
+    assert len(lines) == 11
     assert [line for line in lines if not line.endswith(" []")] == []
 
 
