@@ -98,6 +98,9 @@ class TaskCard(_Frozen):
     expect: Expect = Expect()
     documents: Documents = Documents()
     answers: Answers = Answers()
+    redistributable: bool = True
+    """Whether texts of the data may be passed on. If not, what generators wrote, which may quote them, is a
+    file of its own in a record, and the record is whole without it."""
     query_prompt: str | None = None
     """The instruction that models with an `{instruction}` in their prompt are given."""
     max_tokens: int = Field(default=2048, gt=0)

@@ -26,7 +26,7 @@ from dibs.workspace import Workspace
 
 DEPTH = 100
 """Documents kept for each query, or more where a measure asks for it."""
-_UNSEEN: dict[str, Any] = {"source": {"path"}, "answers": True}
+_UNSEEN: dict[str, Any] = {"source": {"path"}, "answers": True, "redistributable": True}
 """Fields of a task's card that a retrieval does not depend on."""
 
 

@@ -89,10 +89,14 @@ class Record:
         return str(self.manifest["pipeline"])
 
     def faults(self) -> list[str]:
-        """What is wrong with its files: absent, edited, or of another record; empty if nothing is."""
+        """What is wrong with its files: absent, edited, or of another record; empty if nothing is.
+
+        A file that the manifest calls withheld may be absent: its text is not for passing on.
+        """
         try:
-            named = self.manifest["files"]
-            faults = [f"{name} is absent" for name in named if not (self.folder / name).is_file()]
+            named, spared = self.manifest["files"], self.manifest.get("withheld", ())
+            absent = [name for name in named if not (self.folder / name).is_file()]
+            faults = [f"{name} is absent" for name in absent if name not in spared]
             faults += [
                 f"{name} is not as it was written"
                 for name, sha256 in named.items()

@@ -19,7 +19,9 @@ from dibs.rag.work import Work, cost_of
 from dibs.records import QUERIES, SCORES, Record, record_folder, table_bytes, write_record
 from dibs.workspace import Workspace
 
-ANSWERS, VERDICTS = "answers.jsonl", "verdicts.jsonl"
+ANSWERS, VERDICTS, TEXTS = "answers.jsonl", "verdicts.jsonl", "texts.jsonl"
+WITHHELD = "(withheld: it may quote texts that are not for passing on)"
+"""Stands for an answer in a record that was passed on without its texts."""
 _JUDGED = ("judge", "gold")
 """Inputs that verdicts depend on and answers do not."""
 _AROUND = 100
@@ -108,7 +110,17 @@ def read_stored(record: Record) -> tuple[list[Answer], list[Graded]]:
         raise DamagedError(f"{VERDICTS} cannot be read: {error}", where=record.name, todo=_AGAIN) from None
     if [answer.query_id for answer in answers] != [graded.query_id for graded in verdicts]:
         raise DamagedError(f"{ANSWERS} and {VERDICTS} differ in queries", where=record.name, todo=_AGAIN)
+    if TEXTS in record.manifest["files"]:
+        texts = _texts(record)
+        answers = [a if a.error else replace(a, answer=texts.get(a.query_id, WITHHELD)) for a in answers]
     return answers, verdicts
+
+
+def _texts(record: Record) -> dict[str, str | None]:
+    path = record.folder / TEXTS
+    if not path.is_file():
+        return {}
+    return {a.query_id: a.answer for a in read_answers(path.read_text(encoding="utf-8"), record.name)}
 
 
 @dataclass(frozen=True)
@@ -137,7 +149,7 @@ def _sibling_answers(inputs: dict[str, Any], folder: Path) -> list[Answer]:
         other = Record(path.parent)
         try:
             if other.folder != folder and _without_judge(other.manifest["inputs"]) == _without_judge(inputs):
-                return read_stored(other)[0]
+                return [one for one in read_stored(other)[0] if one.answer != WITHHELD]
         except (DamagedError, KeyError, AttributeError):  # which is said when it is asked for itself
             continue
     return []
@@ -145,7 +157,8 @@ def _sibling_answers(inputs: dict[str, Any], folder: Path) -> list[Answer]:
 
 def _stored(record: Record) -> _Stored | None:
     try:
-        return _Stored(*read_stored(record))
+        stored = _Stored(*read_stored(record))
+        return None if any(one.answer == WITHHELD for one in stored.answers) else stored
     except DamagedError as error:
         warnings.warn(f"{record.name}: {error.problem}; it is made anew", stacklevel=4)
         return None
@@ -187,12 +200,16 @@ def _write(work: Work, folder: Path, stored: _Stored, manifest: dict[str, Any]) 
         "subsets": subset_rates(verdicts, subsets, columns.get("cluster")),
         "interval": work.scoring()["interval"] | {"cluster": work.task.cluster},
     }
+    answers, apart = stored.answers, not work.task.redistributable
     files = {
-        ANSWERS: lines_of(stored.answers),
+        ANSWERS: lines_of([replace(one, answer=None) for one in answers] if apart else answers),
         VERDICTS: lines_of(stored.verdicts),
         SCORES: (json.dumps(scores, indent=2) + "\n").encode(),
         QUERIES: table_bytes(columns),
     }
+    if apart:
+        files[TEXTS] = lines_of(Answer(one.query_id, [], None, one.answer) for one in answers)
+        manifest = manifest | {"withheld": [TEXTS]}
     return write_record(folder, manifest | work.stated(), files)
 
 

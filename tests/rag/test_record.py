@@ -13,7 +13,7 @@ from dibs.errors import ProviderError
 from dibs.rag.arms import Arm
 from dibs.rag.passages import Cut
 from dibs.rag.questions import questions
-from dibs.rag.record import ANSWERS, VERDICTS, answer_arm, cost_ahead, read_stored
+from dibs.rag.record import ANSWERS, TEXTS, VERDICTS, WITHHELD, answer_arm, cost_ahead, read_stored
 from dibs.records import Record
 from dibs.workspace import Workspace
 from tests.rag.helpers import WordsJudge, mock_card, tiny_work, with_answers
@@ -251,3 +251,34 @@ def test_what_the_generator_has_no_room_for_is_said(place: Workspace, tmp_path: 
     work = tiny_work(place, narrow, max_tokens=90)
     with pytest.warns(UserWarning, match="4 of 4 requests .* may exceed its 100 tokens: lower --k"):
         answer_arm(work, place)
+
+
+def test_texts_that_are_not_for_passing_on_are_a_file_apart(place: Workspace, tmp_path: Path) -> None:
+    work = tiny_work(place, mock_card(tmp_path))
+    work = replace(work, task=work.task.model_copy(update={"redistributable": False}))
+    record = answer_arm(work, place).record
+    assert "They rose." not in (record.folder / ANSWERS).read_text()
+    whole = read_stored(record)
+    assert [answer.answer for answer in whole[0]][:2] == ["They rose.", "It was 43 percent."]
+
+    (record.folder / TEXTS).unlink()
+    record = Record(record.folder)
+    assert record.faults() == []
+    answers, graded = read_stored(record)
+    assert {answer.answer for answer in answers if not answer.error} == {WITHHELD}
+    assert (graded, [a.passages for a in answers]) == (whole[1], [a.passages for a in whole[0]])
+
+    (record.folder / VERDICTS).unlink()
+    assert Record(record.folder).faults() == [f"{VERDICTS} is absent"]
+
+
+def test_withheld_texts_come_back_from_the_replies(place: Workspace, tmp_path: Path) -> None:
+    work = tiny_work(place, mock_card(tmp_path))
+    work = replace(work, task=work.task.model_copy(update={"redistributable": False}))
+    first = answer_arm(work, place)
+    (first.record.folder / TEXTS).unlink()
+    again = answer_arm(work, place)
+    assert not again.reused
+    assert (paid(again.record)["requests"], paid(again.record)["cached"]) == (0, 4)
+    assert read_stored(again.record)[0][0].answer == "They rose."
+    assert answer_arm(work, place).reused
