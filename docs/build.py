@@ -56,7 +56,7 @@ def results() -> str:
     measures = ("recall@10", "success@10", "ndcg@10")
     heading = ["task", "rank", "pipeline", *measures, "record"]
     lines = [f"| {' | '.join(heading)} |", f"|{'---|' * len(heading)}"]
-    for board in read_report(ROOT / "results").boards:
+    for board in read_report(ROOT / "results").benchmark:
         rows = sorted(board.rows, key=lambda row: (row.rank, -row.entry.estimate(board.main).value))
         second = min((row.rank for row in rows if row.rank > 1), default=1)
         for row in (row for row in rows if row.rank <= second):

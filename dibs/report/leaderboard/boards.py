@@ -129,7 +129,7 @@ def make_boards(entries: Sequence[Entry]) -> Boards:
             problems += dropped
             name = task if state == usual else f"{task} (data {state[:12]})"
             boards.append(Board(name, tuple(sorted(kept, key=lambda e: (-e.value, e.record.name)))))
-    return Boards(boards, problems)
+    return Boards(sorted(boards, key=lambda board: bool(board.task.get("sample"))), problems)
 
 
 def _alike(entries: list[Entry]) -> tuple[list[Entry], list[str]]:

@@ -37,12 +37,17 @@ class Report:
         return sum(len(board.entries) for board in self.boards) + len(self.answers) + len(self.judges)
 
     @cached_property
+    def benchmark(self) -> list[Board]:
+        """The boards without those of small tasks to try things on, unless there are no others."""
+        return [board for board in self.boards if not board.task.get("sample")] or self.boards
+
+    @cached_property
     def models(self) -> list[Model]:
-        return models(self.boards)
+        return models(self.benchmark)
 
     @cached_property
     def figures(self) -> list[Figure]:
-        return figures(self.boards, self.models, self.answers, self.judges)
+        return figures(self.benchmark, self.models, self.answers, self.judges)
 
 
 def read_report(results: Path) -> Report:
