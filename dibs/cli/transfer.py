@@ -15,15 +15,21 @@ if TYPE_CHECKING:
 
 
 def export(
-    to: Annotated[Literal["trec", "mteb", "csv", "json"], typer.Argument(help="What to write.")],
-    output: Annotated[Path, typer.Argument(help="A folder for trec and mteb, else a file.")],
+    to: Annotated[Literal["trec", "mteb", "csv", "json", "mlflow"], typer.Argument(help="What to write.")],
+    output: Annotated[
+        str,
+        typer.Argument(
+            help="A folder for trec and mteb; an address or sqlite:///FILE for mlflow; else a file."
+        ),
+    ],
     records: Annotated[
         list[str] | None,
         typer.Argument(help="Records, as `dibs show` finds them.", show_default="all"),
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write records for other tools: TREC runs and qrels, an MTEB result folder, or a table of scores.
+    """Write records for other tools: TREC runs and qrels, an MTEB result folder, a table of scores, or
+    runs of MLflow.
 
     Example: dibs export trec runs/ FinanceBench/bm25
     """
@@ -36,10 +42,15 @@ def export(
     chosen = chosen or list(all_records(place.results))
     if not chosen:
         raise InputError("there is no record", where=str(place.results), todo="Make one with `dibs run`.")
-    if to in ("trec", "mteb"):
-        written = _write_folder(to, chosen, output, place)
+    written: list[Path] | list[str]
+    if to == "mlflow":
+        from dibs.export import log_mlflow
+
+        written = [log_mlflow(record, output) for record in chosen]
+    elif to in ("trec", "mteb"):
+        written = _write_folder(to, chosen, Path(output), place)
     else:
-        written = [_write_table(to, chosen, output)]
+        written = [_write_table(to, chosen, Path(output))]
     for path in dict.fromkeys(written):
         typer.echo(path)
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dibs.errors import DamagedError, InputError
+from dibs.export import flat
 from dibs.records import RUN, Record
 from dibs.report.data import data_of
 from dibs.report.terminal import printable
@@ -102,17 +103,9 @@ def _refuse(first: Record, second: Record) -> None:
 
 
 def _settings(first: Record, second: Record) -> dict[str, tuple[Any, Any]]:
-    ours, theirs = (dict(_flat(record.manifest["inputs"])) for record in (first, second))
+    ours, theirs = (dict(flat(record.manifest["inputs"])) for record in (first, second))
     names = [*ours, *(name for name in theirs if name not in ours)]
     return {name: (ours.get(name), theirs.get(name)) for name in names if ours.get(name) != theirs.get(name)}
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _flat(inner, f"{path}.{name}" if path else str(name))
-    else:
-        yield path, value
 
 
 def _moved(

@@ -135,3 +135,33 @@ def test_ids_with_blanks_are_one_column_in_both_files(tmp_path: Path, workspace:
         IR.read_trec_run(str(ranked)),
     )
     assert set(found.values()) == {1.0}
+
+
+@pytest.mark.filterwarnings("default")  # MLflow's own
+def test_a_record_is_a_run_of_mlflow_once(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    monkeypatch.chdir(tmp_path)  # where MLflow puts artifacts of a local store
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    first = Said("export", "mlflow", uri, "Tiny/bm25")
+    assert first.code == 0, first.err
+    assert Said("export", "mlflow", uri, "Tiny/bm25").out == first.out
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("Tiny").experiment_id
+    (found,) = client.search_runs([experiment])
+    assert found.info.run_id == first.out.strip()
+    ours = run("--json").json[0]["measures"]["recall@10"]
+    names = ("recall_at_10", "recall_at_10/low", "recall_at_10/high")
+    assert [found.data.metrics[name] for name in names] == list(ours.values())
+    assert found.data.params["pipeline.k1"] == "1.5"
+    kept = {item.path for item in client.list_artifacts(found.info.run_id)}
+    assert kept == {"manifest.json", "run.trec.gz", "scores.json", "queries.parquet", "mteb.json"}
+
+
+def test_without_mlflow_it_is_said_how_to_install_it(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dibs.encoders.base.find_spec", lambda name: None)
+    said = Said("export", "mlflow", "sqlite:///x.db")
+    assert (said.code, 'pip install "dibs[mlflow]"' in said.err) == (2, True)
