@@ -12,6 +12,7 @@ import numpy as np
 from dibs.encoders.base import Encoder, IntArray, Role
 from dibs.encoders.embed import missing
 from dibs.encoders.vectors import Keys, VectorStore, text_keys
+from dibs.errors import DamagedError
 from dibs.evaluate import Work
 from dibs.records import RUN, Record, all_records, record_folder
 from dibs.retrieval.dense import DenseRetriever
@@ -131,7 +132,10 @@ def _pace(
     """Seconds for each text or pair, in the record with most of them that was made with these settings."""
     most, pace = 0, None
     for record in all_records(workspace.results):
-        pipeline = record.manifest["inputs"]["pipeline"]
+        try:
+            pipeline = record.manifest["inputs"]["pipeline"]
+        except DamagedError:  # another record's damage is no matter of this plan
+            continue
         if any(pipeline.get(name) != value for name, value in settings.items()):
             continue
         if (count := done(record.manifest)) > most:

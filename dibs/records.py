@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dibs.errors import DamagedError, InputError, unknown
 from dibs.files import digest, sha256_file, slug, write_bytes, write_json
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 Kind = Literal["retrieval", "answers", "calibration", "sweep"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_USUAL: tuple[Kind, ...] = ("retrieval",)
 RUN, SCORES, QUERIES, MTEB = "run.trec.gz", "scores.json", "queries.parquet", "mteb.json"
 _MANIFEST = "manifest.json"
 
@@ -178,33 +180,41 @@ def table_bytes(columns: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def all_records(results: Path, kind: Kind = "retrieval") -> Iterator[Record]:
-    """Every finished record of that kind below `results`, in the order of their names.
+def all_records(results: Path, *kinds: Kind) -> Iterator[Record]:
+    """Every finished record of these kinds below `results`, in the order of their names.
 
-    One whose manifest cannot be read may be of any kind, and is among them.
+    Without kinds, those of retrieval. One whose manifest cannot be read may be of any kind, and is
+    among them.
     """
     for path in sorted(results.glob(f"*/*/*/{_MANIFEST}")):
         record = Record(path.parent)
         try:
-            meant = record.kind == kind
+            meant = record.kind in (kinds or _USUAL)
         except DamagedError:
             meant = True
         if meant:
             yield record
 
 
-def find_record(results: Path, name: str, kind: Kind = "retrieval") -> Record:
+def find_record(results: Path, name: str, *kinds: Kind) -> Record:
     """The record that `name` means: a folder, TASK/PIPELINE/HASH or the end of it, or a hash's beginning.
 
+    Args:
+        kinds: What it may be; without them, retrieval.
+
     Raises:
-        InputError: none or several answer to it; they are named.
+        InputError: none or several answer to it (they are named), or the folder is of another kind.
     """
     if not name.strip():
         raise InputError("no record is named", todo="Give TASK/PIPELINE, or the beginning of a hash.")
     for folder in (Path(name), results / name):
-        if Record(folder).finished:
-            return Record(folder.resolve())
-    records = list(all_records(results, kind))
+        if (record := Record(folder.resolve())).finished:
+            if record.kind not in (kinds or _USUAL):
+                raise InputError(
+                    f"is a record of {record.kind}, not of {' or '.join(kinds or _USUAL)}", where=record.name
+                )
+            return record
+    records = list(all_records(results, *kinds))
     found = [
         r
         for r in records

@@ -204,3 +204,10 @@ def test_a_name_that_none_answers_to(tmp_path: Path) -> None:
         find_record(tmp_path, "Tinny/bm25")
     with pytest.raises(InputError, match=f"no record is called 'zzzz'\n  Known: {record.name}."):
         find_record(tmp_path, "zzzz")
+
+
+def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
+    made = write_record(tmp_path / "T" / "p" / "x", {"kind": "sweep", "inputs": {}, "pipeline": "p"}, FILES)
+    with pytest.raises(InputError, match="is a record of sweep, not of retrieval"):
+        find_record(tmp_path, str(made.folder))
+    assert find_record(tmp_path, str(made.folder), "sweep").name == made.name

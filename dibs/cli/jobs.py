@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dibs.cli.words import option_words
 
 if TYPE_CHECKING:
     from dibs.cli.resolve import Task
@@ -150,14 +152,7 @@ def refuse_no_better(found: Outcome) -> None:
 def _command(model: str, pairs: str, name: str | None, settings: Settings) -> str:
     words = ["dibs", "finetune", "--model", named(model), "--pairs", pairs]
     words += ["--name", name] if name else []
-    for option in fields(settings):
-        value = getattr(settings, option.name)
-        if value == option.default:
-            continue
-        words.append(f"--{option.name.replace('_', '-')}")
-        if value is not True:
-            words.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
-    return shlex.join(words)
+    return shlex.join([*words, *option_words(settings)])
 
 
 def named(model: str) -> str:

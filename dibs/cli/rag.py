@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.words import option_words
 
 if TYPE_CHECKING:
     from dibs.rag.work import Work
@@ -37,15 +38,7 @@ class Options:
     def command(self, records: list[str]) -> str:
         """The command that says them again."""
         words = ["dibs", "rag", *(word for name in records for word in ("--retrieval", name))]
-        for option in fields(self):
-            value, name = getattr(self, option.name), f"--{option.name.replace('_', '-')}"
-            if value is True:
-                words.append(name)
-            elif value != option.default:
-                words += [
-                    word for one in (value if name == "--query" else [value]) for word in (name, str(one))
-                ]
-        return shlex.join(words)
+        return shlex.join([*words, *option_words(self, repeated={"query": "--query"})])
 
 
 def rag(

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dibs.cli.options import WorkspaceOption
-
-if TYPE_CHECKING:
-    from dibs.records import Kind, Record
-
-_OTHERS: tuple[Kind, ...] = ("answers", "sweep")
 
 
 def show(
@@ -31,32 +24,27 @@ def show(
 
     Example: dibs show FinanceBench/bm25 --query financebench_id_00005
     """
+    from dibs.errors import InputError
+    from dibs.rag.calibrate import Done
+    from dibs.records import KINDS, find_record
     from dibs.report.answered import answer_view, answers_view
+    from dibs.report.calibration import view as calibration_view
     from dibs.report.inspect import query_view, record_view
     from dibs.report.sweep import sweep_view
     from dibs.report.terminal import console
     from dibs.workspace import Workspace
 
     place = Workspace.find(workspace)
-    found = _find(place.results, record)
+    found = find_record(place.results, record, *KINDS)
     if found.kind == "answers":
         views = answers_view(found, place) if query is None else answer_view(found, query, place)
-    elif found.kind == "sweep" and query is None:
+    elif found.kind == "retrieval":
+        views = record_view(found) if query is None else query_view(found, query, top, place)
+    elif query is not None:
+        raise InputError(f"a record of {found.kind} has no queries to show", where=found.name)
+    elif found.kind == "sweep":
         views = sweep_view(found, reused=True)
     else:
-        views = record_view(found) if query is None else query_view(found, query, top, place)
+        views = calibration_view(Done(found, reused=True))
     for view in views:
         console().print(view)
-
-
-def _find(results: Path, name: str) -> Record:
-    from dibs.errors import InputError
-    from dibs.records import find_record
-
-    try:
-        return find_record(results, name)
-    except InputError:
-        for kind in _OTHERS:
-            with suppress(InputError):
-                return find_record(results, name, kind)
-        raise

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.words import option_words
 
 if TYPE_CHECKING:
     from dibs.training.base import Generator
@@ -41,13 +42,7 @@ class Options:
 
     def command(self) -> str:
         """The command that says them again; a folder is named without where it lies."""
-        words = ["dibs", "synthesize"]
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if value != option.default or option.name == "generator":
-                shown = value.name if isinstance(value, Path) and value.is_absolute() else str(value)
-                words += [f"--{option.name.replace('_', '-')}", shown]
-        return shlex.join(words)
+        return shlex.join(["dibs", "synthesize", *option_words(self, always="generator")])
 
     @property
     def drawing(self) -> Drawing:
