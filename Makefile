@@ -4,7 +4,8 @@ BIN := .venv/bin
 .PHONY: demo test test-slow check lint types contracts docs setup clean
 
 demo: setup  ## set up, then measure three pipelines on the three sample tasks
-	$(BIN)/dibs run --model bm25 --model wordllama-256 --model all-MiniLM-L6-v2 \
+	mkdir -p demo
+	$(BIN)/dibs run --workspace demo --model bm25 --model wordllama-256 --model all-MiniLM-L6-v2 \
 		--task FinanceBench-Sample --task ManufactQA-Sample --task DocsQA-Sample
 
 test: setup  ## set up, then run the tests; those that need the real data skip where it is not
