@@ -121,6 +121,7 @@ class Reader:
         self.page = browser.new_context(**({"viewport": {"width": 1400, "height": 900}} | look)).new_page()
         self.complaints: list[str] = []
         self._site = site
+        self.expect = pytest.importorskip("playwright.sync_api").expect
         self.page.on("console", lambda said: self.complaints.append(said.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda asked: self._asked(asked.url))
@@ -139,6 +140,10 @@ class Reader:
         found: list[str] = self.page.locator(f"{table} tbody th").all_inner_texts()
         return found
 
+    def expect_rows(self, table: str, *names: str) -> None:
+        """A table is drawn again a moment after what was done to it: wait until it has these rows."""
+        self.expect(self.page.locator(f"{table} tbody th")).to_have_text(names, use_inner_text=True)
+
     def close(self) -> None:
         assert self.complaints == []
         assert self.page.evaluate("window.owned") is None
@@ -154,15 +159,16 @@ def reader(browser: Any, site: Path) -> Iterator[Reader]:
 
 def test_sort_by_mouse_and_by_keyboard(reader: Reader) -> None:
     page = reader.open("index.html")
-    assert set(reader.rows("#all-records")) == {"bm25", "bm25 (titled)", "small", "small > judge (30)"}
+    names = ["bm25", "bm25 (titled)", "small", "small > judge (30)"]
+    assert set(reader.rows("#all-records")) == set(names)
     header = page.get_by_role("columnheader", name="Pipeline")
     header.click()
-    assert header.get_attribute("aria-sort") == "ascending"
-    assert reader.rows("#all-records") == sorted(reader.rows("#all-records"))
+    reader.expect(header).to_have_attribute("aria-sort", "ascending")
+    reader.expect_rows("#all-records", *names)
     page.locator("#all-records th", has_text="Pipeline").locator("[role=button]").focus()
     page.keyboard.press("Enter")
-    assert header.get_attribute("aria-sort") == "descending"
-    assert reader.rows("#all-records") == sorted(reader.rows("#all-records"), reverse=True)
+    reader.expect(header).to_have_attribute("aria-sort", "descending")
+    reader.expect_rows("#all-records", *reversed(names))
 
 
 def test_filter(reader: Reader) -> None:
@@ -170,21 +176,22 @@ def test_filter(reader: Reader) -> None:
     task, kind = page.locator(".filters select").all()
     search = page.get_by_role("searchbox").first
     task.select_option("Long")
+    reader.expect(page.locator("#all-records tbody th")).to_have_count(2)
     assert sorted(reader.rows("#all-records")) == ["small", "small > judge (30)"]
     kind.select_option("reranking")
-    assert reader.rows("#all-records") == ["small > judge (30)"]
+    reader.expect_rows("#all-records", "small > judge (30)")
     task.select_option("")
     kind.select_option("")
     search.fill("titled")
-    assert reader.rows("#all-records") == ["bm25 (titled)"]
+    reader.expect_rows("#all-records", "bm25 (titled)")
     search.fill("nothing has this")
-    assert "Nothing matches" in page.locator("#all-records").inner_text()
+    reader.expect(page.locator("#all-records")).to_contain_text("Nothing matches")
 
 
 def test_compare_two(reader: Reader, place: Workspace) -> None:
     page = reader.open("index.html")
     page.get_by_label("Compare small on Long", exact=True).check()
-    assert page.get_by_label("Compare bm25 on Tiny", exact=True).is_disabled()
+    reader.expect(page.get_by_label("Compare bm25 on Tiny", exact=True)).to_be_disabled()
     page.get_by_label("Compare small > judge (30) on Long").check()
     page.get_by_role("link", name="Compare the two").click()
     page.wait_for_selector("#won-table tbody th")
@@ -205,7 +212,7 @@ def test_down_to_a_query_whose_texts_are_hostile(reader: Reader) -> None:
     page.get_by_role("link", name="bm25", exact=True).first.click()
     page.get_by_role("link", name="q1").click()
     page.wait_for_selector(".pages")
-    assert page.locator("h1").inner_text() == "q1"
+    reader.expect(page.locator("h1")).to_have_text("q1")
     assert "<script>window.owned = 1</script>" in page.locator(".question").inner_text()
     assert "{{ 7 * 7 }}" in page.locator(".question").inner_text()
     assert "window.owned" in page.get_by_text("Gold answer:").locator("..").inner_text()
@@ -214,12 +221,11 @@ def test_down_to_a_query_whose_texts_are_hostile(reader: Reader) -> None:
     assert {"net", "sales"} <= set(marked)
     page.locator("summary").first.focus()
     page.keyboard.press("Enter")
-    assert "<img src=x" in page.locator(".text").first.inner_text()
+    reader.expect(page.locator(".text").first).to_contain_text("<img src=x", use_inner_text=True)
     assert "incorrect" in page.locator("article").inner_text()
     assert "the generator, which was given a gold page" in page.locator("article").inner_text()
     page.get_by_role("link", name="next query").click()
-    page.wait_for_selector(".pages")
-    assert page.locator("h1").inner_text() == "q2"
+    reader.expect(page.locator("h1")).to_have_text("q2")
 
 
 def test_a_line_of_100_kb_is_cut_and_fits(browser: Any, site: Path, place: Workspace) -> None:
@@ -228,7 +234,7 @@ def test_a_line_of_100_kb_is_cut_and_fits(browser: Any, site: Path, place: Works
     page = reader.open(f"query.html?record={record}&query=q3")
     page.wait_for_selector(".pages")
     page.locator("summary").first.click()
-    assert page.locator(".text").first.inner_text().endswith("(cut)")
+    reader.expect(page.locator(".text").first).to_have_text(re.compile(r"\(cut\)$"), use_inner_text=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     reader.close()
 
@@ -250,13 +256,13 @@ def test_a_long_table_stays_fast(reader: Reader, place: Workspace) -> None:
     )
     assert milliseconds < 2_000
     page.get_by_role("searchbox").fill("q6786")
-    assert reader.rows("#queries-table") == ["q6786"]
+    reader.expect_rows("#queries-table", "q6786")
 
 
 @pytest.mark.parametrize("page", ["compare.html?a=no&b=more", "query.html?record=no&query=no", "query.html"])
 def test_what_is_not_there_is_said(reader: Reader, page: str) -> None:
     reader.open(page)
-    assert re.search("Choose|There is no", reader.page.locator("main").inner_text())
+    reader.expect(reader.page.locator("main")).to_have_text(re.compile("Choose|There is no"))
 
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -292,10 +298,10 @@ def test_pages_are_accessible_and_fit(browser: Any, site: Path, place: Workspace
 def test_keyboard_reaches_the_content_first(reader: Reader) -> None:
     page = reader.open("index.html")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.wait_for_function("document.activeElement.textContent === 'Skip to content'")
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.closest('main') !== null")
+    page.wait_for_function("document.activeElement.closest('main') !== null")
 
 
 def test_every_link_leads_somewhere(site: Path) -> None:
