@@ -15,7 +15,7 @@ import numpy as np
 from dibs.cards import ModelCard, RerankerCard, TaskCard, mteb_data, mteb_task_name
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import shortfall
-from dibs.files import slug
+from dibs.files import digest, slug
 from dibs.provenance import git, hardware, versions
 from dibs.records import MTEB, QUERIES, RUN, SCORES, Record, record_folder, table_bytes, write_record, writing
 from dibs.retrieval.base import Cost, Retriever, Search
@@ -46,6 +46,8 @@ class Work:
     """The command that does this work again."""
     retry_errors: bool = False
     """Do again what failed for some queries; what was scored is kept."""
+    seen: frozenset[str] = frozenset()
+    """Queries of which a gold document was trained on; they are scored apart, and so are the others."""
 
     @property
     def pipeline(self) -> str:
@@ -71,7 +73,8 @@ class Work:
 
     def scoring(self) -> dict[str, Any]:
         """Everything that the scores depend on besides the run."""
-        return {
+        seen = {"seen": digest(sorted(self.seen))} if self.seen else {}
+        return seen | {
             "measures": [str(measure) for measure in self.measures],
             "main_measure": self.task.main_measure,
             "cluster": self.task.cluster,
@@ -179,6 +182,9 @@ def _subsets(work: Work) -> dict[str, np.ndarray]:
         else:
             lacking = f"no query has {subset.field} = {subset.value!r}"
             warnings.warn(f"{task.name}: the subset {name!r} is left out: {lacking}", stacklevel=3)
+    if work.seen:
+        seen = np.array([query in work.seen for query in dataset.query_ids])
+        subsets |= {name: part for name, part in (("seen", seen), ("unseen", ~seen)) if part.any()}
     return subsets
 
 

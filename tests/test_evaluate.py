@@ -233,6 +233,27 @@ def test_other_rules_of_scoring_score_the_stored_run_anew(
     } == {name: content for name, content in before.items() if name != "manifest.json"}
 
 
+def test_queries_whose_gold_was_trained_on_are_scored_apart(work: Work, tiny_workspace: Workspace) -> None:
+    evaluate(work, tiny_workspace)
+    done = evaluate(dataclasses.replace(work, seen=frozenset({"q1", "q5", "of another"})), tiny_workspace)
+    assert done.reused  # the run is the same, the scores are made anew
+    subsets = done.record.scores["subsets"]
+    assert {name: subsets[name]["n_queries"] for name in ("all", "seen", "unseen")} == {
+        "all": 5,
+        "seen": 2,
+        "unseen": 3,
+    }
+    assert subsets["seen"]["measures"]["recall@1"]["value"] == 0.5
+    assert subsets["unseen"]["measures"]["recall@1"]["value"] == 0.5
+    assert done.record.queries()["in:seen"].tolist() == [True, False, False, False, True]
+    assert "seen" not in evaluate(work, tiny_workspace).record.scores["subsets"]
+
+
+def test_a_subset_of_seen_queries_has_queries(work: Work, tiny_workspace: Workspace) -> None:
+    everything = dataclasses.replace(work, seen=frozenset(work.dataset.query_ids))
+    assert set(evaluate(everything, tiny_workspace).record.scores["subsets"]) == {"all", "checked", "seen"}
+
+
 def test_scores_made_with_another_seed_are_made_anew(
     work: Work, tiny_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from dibs.retrieval.dense import DenseRetriever
 from dibs.retrieval.hybrid import HybridRetriever
 from dibs.retrieval.reranked import RerankingRetriever
 from dibs.retrieval.rerankers.base import make_reranker
+from dibs.training.outcome import seen_queries
 from dibs.workspace import Workspace
 
 
@@ -95,12 +96,14 @@ def _first_stage(name: str, task: Task, choices: Choices, workspace: Workspace) 
         if choices.weights is not None:
             raise InputError("--weights are for hybrids, such as --model bm25+all-MiniLM-L6-v2", where=name)
         card, retriever = _model(name, task, choices, workspace)
-        return Work(task.card, task.dataset, retriever, card, choices.template, (), command)
+        seen = seen_queries(card.name, workspace, task.card.name) if card.base else frozenset()
+        return Work(task.card, task.dataset, retriever, card, choices.template, (), command, seen=seen)
     alone = replace(choices, weights=None, fusion=Choices.fusion)
     parts = tuple(_first_stage(part, task, alone, workspace) for part in names)
     hybrid = HybridRetriever(tuple(part.retriever for part in parts), choices.fusion, choices.weights)
     card = ModelCard(name=card_name("-".join(names)), adapter="hybrid")
-    return Work(task.card, task.dataset, hybrid, card, choices.template, parts, command)
+    seen = frozenset[str]().union(*(part.seen for part in parts))
+    return Work(task.card, task.dataset, hybrid, card, choices.template, parts, command, seen=seen)
 
 
 def _parts(name: str, workspace: Workspace) -> list[str]:

@@ -60,6 +60,16 @@ def outcome(home: Path, name: str) -> Outcome | None:
     return Outcome(home / name, about) if (home / name).is_dir() else None
 
 
+def seen_queries(model: str, workspace: Workspace, task: str) -> frozenset[str]:
+    """The task's queries of which a gold document was trained on, as the model's account has them.
+
+    Empty where the model was not finetuned in this workspace.
+    """
+    found = outcome(workspace.root / HOME, model)
+    reports = (found.about["pairs"]["leakage"] or []) if found else []
+    return frozenset(query for one in reports if one["task"] == task for query in one["seen"]["queries"])
+
+
 def card_of(found: Outcome, base: ModelCard, model: str) -> ModelCard:
     """The card that runs the model; its prompts are those it was trained with.
 

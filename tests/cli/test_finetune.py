@@ -85,6 +85,22 @@ def test_a_model_is_finetuned_and_runs_by_its_name(place: Workspace) -> None:
     assert Said(*[word for word in words if word != "--json"]).out.count("Tiny") >= 1
 
 
+def test_a_finetuned_models_records_tell_seen_queries_from_others(place: Workspace) -> None:
+    card, tuned = (place.root / folder for folder in ("models/tuned.toml", "finetuned/tuned.json"))
+    card.write_text(
+        (place.root / "models" / "small.toml").read_text().replace("small", "tuned") + 'base = "small"\n'
+    )
+    (tuned.parent / "tuned").mkdir(parents=True)
+    reports = [{"task": "Tiny", "seen": {"queries": ["q2"]}}, {"task": "Other", "seen": {"queries": ["q1"]}}]
+    tuned.write_text(json.dumps({"pairs": {"leakage": reports}}))
+    for model in ("tuned", "bm25+tuned"):
+        said = Said("run", "--model", model, "--task", "Tiny", "--json")
+        assert said.code == 0, said.err
+        last = [row for row in said.json if row["pipeline"] == said.json[-1]["pipeline"]]
+        counts = {row["subset"]: row["n_queries"] for row in last if row["subset"] != "checked"}
+        assert counts == {"all": 5, "seen": 1, "unseen": 4}
+
+
 def test_a_model_no_better_than_its_base_is_kept_marked_and_refused(place: Workspace) -> None:
     add_pairs(place, "easy", easy=True)
     said = Said(
