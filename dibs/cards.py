@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
@@ -15,6 +17,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
 MeasureName = Annotated[str, StringConstraints(pattern=r"^[a-z]+@[1-9][0-9]*$")]
 """As `recall@10`; which kinds there are, `dibs.scoring` knows."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 DEFAULT_MEASURES = (
     *(f"recall@{k}" for k in (1, 3, 5, 10, 20, 30, 100)),
@@ -24,11 +27,26 @@ DEFAULT_MEASURES = (
 )
 
 
+_KEY_OPTION = re.compile(r"api_?key$|secret$|password$|\.(?:api_|auth_|access_)?token$", re.IGNORECASE)
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=100)]
+"""Of the environment."""
 Address = Annotated[str, StringConstraints(pattern=r"^https?://\S*[^/\s]$")]
+
+
+class Repository(_Frozen):
+    """A public repository at one commit, and what its licence asks to be said."""
+
+    name: str
+    """`owner/name`."""
+    revision: Commit
+    licence: str
+    attribution: str
 
 
 class Source(_Frozen):
@@ -42,15 +60,19 @@ class Source(_Frozen):
     """`owner/name` of a code or data repository."""
     revision: str | None = None
     """The pinned commit of that repository."""
+    repositories: dict[Name, Repository] = Field(default_factory=dict)
+    """Where a source is made of several repositories, or reads whole archives: each by a name of its own."""
     subset: str | None = None
     """The configuration of a hub dataset that is meant."""
     split: str = "test"
     files: dict[str, Sha256] = Field(default_factory=dict)
     """SHA-256 of files whose content is pinned, by their path in the source."""
     api: Address = "https://api.github.com"
-    """For a mirror: where GitHub's list of a repository's files is asked for (GITHUB_TOKEN is sent there)."""
+    """For a mirror: where GitHub's list of a repository's files is asked for."""
     raw: Address = "https://raw.githubusercontent.com"
-    """For a mirror: where the files are, below `OWNER/NAME/REVISION/`. Neither ends with a slash."""
+    """For a mirror: where the files are, below `OWNER/NAME/REVISION/`. None of these ends with a slash."""
+    archives: Address = "https://codeload.github.com"
+    """For a mirror: where archives are, as `OWNER/NAME/tar.gz/REVISION`."""
 
 
 class Expect(_Frozen):
@@ -58,6 +80,8 @@ class Expect(_Frozen):
 
     queries: int | None = None
     documents: int | None = None
+    sha256: Sha256 | None = None
+    """Of the whole data's content. Data of this content is current, however it was brought."""
     tolerance: int = 0
     """By how many documents a whole corpus may differ from that count."""
 
@@ -112,6 +136,11 @@ class TaskCard(_Frozen):
     subsets: dict[Name, Subset] = Field(default_factory=dict)
     split_by: str | None = None
     """A query field to show results by, such as the question type."""
+    levels: tuple[Name, ...] = ()
+    """What runs are scored by, the coarsest first, such as document, page, chunk. The last is what the
+    corpus holds; each other is its column with the id of what a document of it is part of."""
+    synthetic: str | None = None
+    """What made the queries, where no person asked them."""
     stand_in_for: str | None = None
     """The unreleased task that this open one resembles; it is never shown under that name."""
     sample: bool = False
@@ -132,6 +161,8 @@ class TaskCard(_Frozen):
             raise ValueError(f"main_measure {self.main_measure!r} is not among measures")
         if "all" in self.subsets:
             raise ValueError("the subset 'all' is every query and cannot be defined")
+        if len(self.levels) == 1 or len(set(self.levels)) < len(self.levels):
+            raise ValueError("levels name two or more, each once, the coarsest first")
         return self
 
     def template(self, variant: str | None) -> str:
@@ -198,9 +229,11 @@ class AdapterCard(_Frozen):
     batch_tokens: int | None = Field(default=None, gt=0)
     """Tokens in one batch, padding included (local), or sent in one request (API), at most."""
     base_url: str | None = None
-    key: str | None = None
+    key: Variable | None = None
     """The environment variable that holds the API key; the key itself is never in a card."""
     usd_per_million_tokens: float | None = Field(default=None, ge=0)
+    batch_discount: float | None = Field(default=None, ge=0, lt=1)
+    """The share by which the provider's batch interface is cheaper; 0.5 is half price."""
     remote_code: bool = False
     """Whether the model's repository brings code that must be run; only with the user's word."""
     options: dict[str, str | int | float | bool] = Field(default_factory=dict)
@@ -210,6 +243,13 @@ class AdapterCard(_Frozen):
     parameters: int | None = Field(default=None, gt=0)
     licence: str | None = None
     reference: str | None = None
+
+    @model_validator(mode="after")
+    def _holds_no_key(self) -> Self:
+        for name, value in self.options.items():
+            if isinstance(value, str) and _KEY_OPTION.search(name):
+                raise ValueError(f"option {name} looks like a key; a key belongs into the environment")
+        return self
 
     def with_settings(self, settings: dict[str, Any]) -> Self:
         """This card with some fields set anew, named after them; errors name the field."""
@@ -222,7 +262,9 @@ class AdapterCard(_Frozen):
         suffix = ",".join(f"{key}={value}" for key, value in sorted(settings.items()))
         values = self.model_dump() | settings
         label = f"{self.name}-{digest(suffix)[:6]}"
-        return _validated(type(self), values | {"name": label, "description": suffix}, f"--set {suffix}")
+        # Who mistakes it types the key itself.
+        where = "--set key" if "key" in settings else f"--set {suffix}"
+        return _validated(type(self), values | {"name": label, "description": suffix}, where)
 
 
 class RerankerCard(AdapterCard):
@@ -291,8 +333,12 @@ _Kind = TypeVar("_Kind", bound=_Frozen)
 
 
 def _validated(kind: type[_Kind], values: dict[str, Any], where: str) -> _Kind:
-    known = f"The fields are: {', '.join(kind.model_fields)}." if set(values) - set(kind.model_fields) else ""
-    return validated(kind, values, where, f"Correct the {kind.__name__} there. {known}".rstrip())
+    todo = f"Correct the {kind.__name__} there."
+    if strange := sorted(set(values) - set(kind.model_fields)):
+        near = get_close_matches(strange[0].lower(), kind.model_fields, n=1)
+        meant = f" For {strange[0]!r}, did you mean {near[0]}?" if near else ""
+        todo += f"{meant} The fields are: {', '.join(kind.model_fields)}."
+    return validated(kind, values, where, todo)
 
 
 def read_card(kind: type[AnyCard], path: Path) -> AnyCard:

@@ -1,15 +1,22 @@
 """The one family of errors that DIBS raises on purpose.
 
 Each message says what is wrong, where, and what to do about it; the command line prints
-it without a traceback and leaves with the error's exit code.
+it without a traceback and leaves with the error's exit code. Keys and passwords are cut out of it here.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
 
+from dibs.redact import redacted
+
+_ROOM = "Make room on the disk, or name other folders with --workspace and DIBS_CACHE, and run again."
+_RIGHT = "Make it writable, or name other folders with --workspace and DIBS_CACHE, and run again."
+_TODO = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
+_TODO |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHT)
 _LISTED = 60
 """Names that a message lists at most."""
 
@@ -26,12 +33,12 @@ class DibsError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, problem: str, *, where: str | None = None, todo: str | None = None) -> None:
-        self.problem = problem
-        self.where = where
-        self.todo = todo
-        place = f"{where}: " if where else ""
-        advice = f"\n  {todo}" if todo else ""
-        super().__init__(f"{place}{problem}{advice}")
+        self.problem = redacted(problem)
+        self.where = where and redacted(where)
+        self.todo = todo and redacted(todo)
+        place = f"{self.where}: " if self.where else ""
+        advice = f"\n  {self.todo}" if self.todo else ""
+        super().__init__(f"{place}{self.problem}{advice}")
 
 
 class InputError(DibsError):
@@ -50,6 +57,14 @@ class ProviderError(DibsError):
 
 class DamagedError(DibsError):
     """A file that DIBS wrote is not as it was written."""
+
+
+def of_system(error: OSError) -> DibsError:
+    """What the system said, in our words: a full or read-only disk is the user's to mend."""
+    problem, place = error.strerror or str(error), str(error.filename) if error.filename else None
+    if error.errno not in _TODO:
+        return DibsError(problem, where=place)
+    return InputError(problem, where=place, todo=f"{_TODO[error.errno]} What was done before is kept.")
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, todo: str | None = None) -> InputError:

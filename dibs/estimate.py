@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dibs.encoders.api import ApiEncoder
 from dibs.encoders.base import Encoder, IntArray, Role
 from dibs.encoders.embed import missing
 from dibs.encoders.vectors import Keys, VectorStore, text_keys
@@ -45,6 +46,8 @@ class Estimate:
     seconds: float | None
     """At the rate of an earlier record of the same settings; None where there is none."""
     note: str = ""
+    batch_usd: float | None = None
+    """With `--batch-api`; None where the model has no batch interface, or its card no discount."""
 
 
 def estimates(work: Work, workspace: Workspace) -> Iterator[Estimate]:
@@ -77,7 +80,10 @@ def _encoding(work: Work, encoder: Encoder, role: Role, workspace: Workspace) ->
     pace = _pace(
         workspace, {role: settings}, f"encode_{step}", lambda manifest: manifest["cost"][f"{step}_encoded"]
     )
-    return _estimate(work, step, len(texts), len(places), tokens, pace)
+    found = _estimate(work, step, len(texts), len(places), tokens, pace)
+    if isinstance(encoder, ApiEncoder) and tokens is not None:
+        return replace(found, batch_usd=encoder.batch_usd(tokens, role))
+    return found
 
 
 _STEPS: dict[Role, str] = {"document": "documents", "query": "queries"}

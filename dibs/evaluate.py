@@ -13,13 +13,25 @@ from typing import Any
 import numpy as np
 
 from dibs.cards import ModelCard, RerankerCard, TaskCard, mteb_data, mteb_task_name
-from dibs.data.dataset import Dataset
+from dibs.data.dataset import Dataset, check_files
 from dibs.data.prepare import shortfall
 from dibs.files import digest, slug
 from dibs.provenance import git, hardware, versions
-from dibs.records import MTEB, QUERIES, RUN, SCORES, Record, record_folder, table_bytes, write_record, writing
+from dibs.records import (
+    MTEB,
+    QUERIES,
+    RUN,
+    SCORES,
+    Record,
+    making,
+    record_folder,
+    table_bytes,
+    write_record,
+    writing,
+)
 from dibs.retrieval.base import Cost, Retriever, Search
 from dibs.retrieval.run import Run, read_run, write_run
+from dibs.scoring.levels import Level, levels_of, main_level
 from dibs.scoring.measures import Measure, Values, parse_measures, score
 from dibs.scoring.statistics import LEVEL, RESAMPLES, SEED, estimate
 from dibs.workspace import Workspace
@@ -74,7 +86,10 @@ class Work:
     def scoring(self) -> dict[str, Any]:
         """Everything that the scores depend on besides the run."""
         seen = {"seen": digest(sorted(self.seen))} if self.seen else {}
-        return seen | {
+        levels = {"levels": list(self.task.levels)} if self.task.levels else {}
+        return {
+            **seen,
+            **levels,
             "measures": [str(measure) for measure in self.measures],
             "main_measure": self.task.main_measure,
             "cluster": self.task.cluster,
@@ -102,36 +117,62 @@ def evaluate(work: Work, workspace: Workspace) -> Done:
     """
     parts = tuple(evaluate(part, workspace) for part in work.parts)
     inputs = work.inputs()
-    record = Record(record_folder(workspace.results, work.task.name, work.pipeline, inputs))
+    folder = record_folder(workspace.results, work.task.name, work.pipeline, inputs)
+    if _stands(work, Record(folder)):
+        return Done(Record(folder), True, parts)
+    with making(folder, workspace.cache):
+        return _made(work, workspace, Record(folder), parts)
+
+
+def _stands(work: Work, record: Record) -> bool:
+    """Whether the record is there, whole, and says what it would say now."""
+    if not record.finished or record.faults():
+        return False
+    manifest = record.manifest
+    again = work.retry_errors and manifest["about"].get("failed")
+    return not again and all(manifest.get(key) == value for key, value in stated(work).items())
+
+
+def _made(work: Work, workspace: Workspace, record: Record, parts: tuple[Done, ...]) -> Done:
+    """The record, made by this process or, while it waited, by another."""
+    if _stands(work, record):
+        return Done(record, True, parts)
     if record.finished:
         if faults := record.faults():
             warnings.warn(f"{record.name}: {'; '.join(faults)}; it is made anew", stacklevel=2)
         elif work.retry_errors and record.manifest["about"].get("failed"):
             pass
-        elif all(record.manifest.get(key) == value for key, value in stated(work).items()):
-            return Done(record, True, parts)
         else:
             run = read_run(record.folder / RUN, work.dataset.query_ids)
             return Done(_write(work, record, run, record.manifest), True, parts)
+    check_files(work.dataset)
     _subsets(work)  # a card that does not fit the queries is said before the work, not after
     runs = [read_run(part.record.folder / RUN, work.dataset.query_ids) for part in parts]
     template = work.task.template(work.template)
     retrieved = work.retriever.search(Search(work.dataset, template, workspace.cache, runs), work.depth)
     with writing(record.folder):
         write_run(retrieved.run, record.folder / RUN, slug(work.pipeline))
-    manifest = how_made(work, inputs, retrieved.cost, retrieved.about)
+    manifest = how_made(work, work.inputs(), retrieved.cost, retrieved.about)
     return Done(_write(work, record, retrieved.run, manifest), False, parts)
 
 
 def _write(work: Work, record: Record, run: Run, manifest: dict[str, Any]) -> Record:
     dataset, task = work.dataset, work.task
-    values = score(run, {query: dataset.qrels[query] for query in dataset.query_ids}, work.measures)
+    if not dataset.info.qrels:  # nothing to score by; answers can still be made of the run
+        return write_record(record.folder, manifest | stated(work) | {"kind": "run"}, {})
+    levels = levels_of(run, task, dataset, work.depth) if task.levels else {}
+    main = main_level(levels, dataset.info.queries) if levels else None
+    scored, qrels = (run, dataset.qrels) if main is None else (main.run, main.qrels)
+    values = score(scored, {query: qrels[query] for query in dataset.query_ids}, work.measures)
     subsets = _subsets(work)
     clusters = np.array(dataset.query_field(task.cluster)) if task.cluster else None
     scores = {
         "subsets": {name: _subset(values, chosen, clusters) for name, chosen in subsets.items()},
         "interval": work.scoring()["interval"] | {"cluster": task.cluster},
     }
+    if main is not None:
+        told = {name: _level(work, level, clusters) for name, level in levels.items()}
+        scores |= {"level": main.name, "levels": told}
     columns: dict[str, Any] = {"query_id": dataset.query_ids}
     if clusters is not None:
         columns["cluster"] = clusters.tolist()
@@ -193,6 +234,19 @@ def _subset(values: dict[Measure, Values], chosen: np.ndarray, clusters: np.ndar
     estimates = estimate(table, None if clusters is None else clusters[chosen].tolist())
     measures = {str(measure): found.as_dict() for measure, found in zip(values, estimates, strict=True)}
     return {"n_queries": int(chosen.sum()), "measures": measures}
+
+
+def _level(work: Work, level: Level, clusters: np.ndarray | None) -> dict[str, Any]:
+    """A level's measures, of the queries that have gold there; None where none has."""
+    measures, short = None, {}
+    if level.qrels:
+        chosen = np.array([query in level.qrels for query in work.dataset.query_ids])
+        values = score(level.run, level.qrels, work.measures)
+        table = np.column_stack(list(values.values()))
+        estimates = estimate(table, None if clusters is None else clusters[chosen].tolist())
+        measures = {str(name): found.as_dict() for name, found in zip(values, estimates, strict=True)}
+        short = {str(name): count for name in values if (count := level.short(name.k))}
+    return {"units": level.units, "n_queries": len(level.qrels), "measures": measures, "short": short}
 
 
 def how_made(work: Work, inputs: dict[str, Any], cost: Cost, about: dict[str, Any]) -> dict[str, Any]:

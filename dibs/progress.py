@@ -1,7 +1,8 @@
-"""Progress on standard error: rate and time left, for work over two seconds, on a terminal only."""
+"""What is said on standard error: lines, and progress for work over two seconds, on a terminal only."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,16 @@ from rich.progress import (
 PATIENCE = 2.0
 """Seconds of work before a bar appears."""
 
+EVERY = 60.0
+"""Seconds between two lines where there is no terminal: a log says that work goes on, and how far it is."""
+
 Advance = Callable[[int], None]
 """Called with the number of items that were done since the last call."""
+
+
+def say(line: str) -> None:
+    """Tell the user something on standard error that no file holds."""
+    sys.stderr.write(f"{line}\n")
 
 
 @contextmanager
@@ -33,7 +42,7 @@ def track(label: str, total: int | None, unit: str) -> Iterator[Advance]:
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda count: None
+        yield _lines(label, total, unit)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -57,3 +66,24 @@ def track(label: str, total: int | None, unit: str) -> Iterator[Advance]:
             bar.refresh()
 
         yield advance
+
+
+def _lines(label: str, total: int | None, unit: str) -> Advance:
+    started = told = time.monotonic()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal told, done
+        done += count
+        now = time.monotonic()
+        if now - told >= EVERY:
+            told = now
+            rate = done / (now - started)
+            of, left = (
+                (f" of {total:,}", f", {(total - done) / rate / 60:,.0f} min left")
+                if total and rate
+                else ("", "")
+            )
+            say(f"{label}: {done:,}{of} {unit}, {rate:,.1f} {unit}/s{left}")
+
+    return advance

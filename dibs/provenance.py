@@ -13,7 +13,7 @@ import dibs
 
 _PACKAGES = (
     "dibs", "accelerate", "bm25s", "faiss-cpu", "model2vec", "mteb", "numpy", "onnxruntime", "openai",
-    "openvino", "optuna", "peft", "pypdfium2", "pytrec-eval-terrier", "sentence-transformers", "torch",
+    "openvino", "optuna", "peft", "pypdfium2", "pytrec-eval-terrier", "ray", "sentence-transformers", "torch",
     "transformers", "voyageai", "wordllama",
 )  # fmt: skip
 

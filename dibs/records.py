@@ -7,15 +7,17 @@
         queries.parquet   each query's measures
         mteb.json         the same scores as MTEB's result files have them
 
+A retrieval of a task whose gold nobody knows yet is of the kind `run`, and has the first two alone.
 What answers, judges and sweeps leave is a record too, of another `kind` and with files of its own.
-HASH is of the manifest's `inputs`: the same work finds its record. The manifest is written last; a
-folder without one is an unfinished record, and is made anew.
+HASH is of the manifest's `inputs`: the same work finds its record. The manifest is written last, with
+a hash of itself; a folder without one is an unfinished record, and is made anew.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,17 +26,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dibs.errors import DamagedError, InputError, unknown
-from dibs.files import digest, sha256_file, slug, write_bytes, write_json
+from dibs.files import digest, refuse_unwritable, sha256_file, slug, write_bytes, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1
-Kind = Literal["retrieval", "answers", "calibration", "sweep"]
+Kind = Literal["retrieval", "answers", "calibration", "sweep", "run"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _USUAL: tuple[Kind, ...] = ("retrieval",)
 RUN, SCORES, QUERIES, MTEB = "run.trec.gz", "scores.json", "queries.parquet", "mteb.json"
 _MANIFEST = "manifest.json"
+_SELF = "sha256"
+"""Of the manifest without this field."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,28 @@ class Record:
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """What `scores.json` says: `subsets` with their measures, and how the intervals were made."""
+        """What `scores.json` says: `subsets` with their measures, and how the intervals were made.
+
+        Raises:
+            InputError: nothing was scored; DamagedError: it is not there, or cannot be read.
+        """
+        if self.kind == "run":
+            todo = f"Make gold with dibs task label {self.task}, and run again."
+            raise InputError("is not scored: the task has no gold", where=self.name, todo=todo)
         return self._json(SCORES)
 
     def queries(self) -> pd.DataFrame:
-        """One row a query: its id, cluster, subsets, and each measure."""
+        """One row a query: its id, cluster, subsets, and each measure.
+
+        Raises:
+            DamagedError: the file is not there, or is not as it was written.
+        """
         import pandas as pd
 
-        return pd.read_parquet(self.folder / QUERIES)
+        try:
+            return pd.read_parquet(self.folder / QUERIES)
+        except (OSError, ValueError) as error:  # what pyarrow raises is one of them
+            raise self._damaged(f"{QUERIES} cannot be read: {error}") from None
 
     @property
     def name(self) -> str:
@@ -106,7 +124,9 @@ class Record:
             ]
             if record_hash(self.manifest["inputs"]) != self.hash:
                 faults.append("the inputs in the manifest do not give the record's hash")
-        except (DamagedError, KeyError, TypeError, AttributeError) as error:
+            elif self.manifest.get(_SELF) not in (None, _hash_of(self.manifest)):  # old ones have none
+                faults.append(f"{_MANIFEST} is not as it was written")
+        except (DamagedError, KeyError, TypeError, AttributeError, ValueError) as error:
             return [error.problem if isinstance(error, DamagedError) else "the manifest is malformed"]
         return faults
 
@@ -115,17 +135,15 @@ class Record:
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise DamagedError(f"the record has no {name}", where=str(self.folder), todo=_AGAIN) from None
-        except (OSError, ValueError) as error:
-            raise DamagedError(
-                f"{name} cannot be read: {error}", where=str(self.folder), todo=_AGAIN
-            ) from None
+            raise self._damaged(f"the record has no {name}") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._damaged(f"{name} cannot be read: {error}") from None
         if not isinstance(value, dict):
-            raise DamagedError(f"{name} is not a JSON object", where=str(self.folder), todo=_AGAIN)
+            raise self._damaged(f"{name} is not a JSON object")
         return value
 
-
-_AGAIN = "Delete that folder and run again."
+    def _damaged(self, problem: str) -> DamagedError:
+        return DamagedError(problem, where=str(self.folder), todo="Delete that folder and run again.")
 
 
 def record_hash(inputs: dict[str, Any]) -> str:
@@ -149,8 +167,46 @@ def write_record(folder: Path, manifest: dict[str, Any], files: dict[str, bytes]
             write_bytes(folder / name, content)
         named = [*files, *([RUN] if RUN not in files and (folder / RUN).is_file() else [])]
         hashes = {name: sha256_file(folder / name) for name in named}
-        write_json(folder / _MANIFEST, {"format": FORMAT, **manifest, "files": hashes})
+        whole = json.loads(json.dumps({"format": FORMAT, **manifest, "files": hashes}, allow_nan=False))
+        write_json(folder / _MANIFEST, whole | {_SELF: _hash_of(whole)})
     return Record(folder)
+
+
+def _hash_of(manifest: dict[str, Any]) -> str:
+    return digest({name: value for name, value in manifest.items() if name != _SELF})
+
+
+@contextmanager
+def making(folder: Path, cache: Path) -> Iterator[None]:
+    """Hold a record that is to be made; another process that wants to make it waits, and then finds it.
+
+    Args:
+        cache: What those processes share, where the lock is.
+
+    Raises:
+        InputError: the record or the lock cannot be written, which is said before the work begins.
+    """
+    from filelock import FileLock, Timeout
+
+    refuse_unwritable(folder)
+    lock = cache / "locks" / f"{folder.name}.lock"
+    todo = "Set DIBS_CACHE to a folder on a local disk that you may write to and that has room."
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            place = "/".join(folder.parts[-3:])
+            warnings.warn(f"{place}: another process is making it; this one waits", stacklevel=3)
+            held.acquire()
+    except (OSError, NotImplementedError) as error:
+        problem = f"the cache cannot be written: {getattr(error, 'strerror', None) or error}"
+        raise InputError(problem, where=str(cache), todo=todo) from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 @contextmanager

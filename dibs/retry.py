@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -26,7 +26,7 @@ class BusyError(ProviderError):
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(f"the server answered {_status(response)}", where=str(response.url), todo=RESUME)
         self.status = response.status_code
-        self.retry_after = seconds_asked(response.headers.get("Retry-After", ""), datetime.now(UTC))
+        self.retry_after = seconds_asked(response.headers.get("Retry-After", ""), date_of(response.headers))
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,19 @@ def with_retries(
         raise ProviderError(problem, where=url, todo=RESUME) from error
 
 
+def connected(make: Callable[[], _T]) -> _T:
+    """The HTTP client that `make` makes, which reads the proxies of the environment.
+
+    Raises:
+        InputError: one of them cannot be used.
+    """
+    try:
+        return make()
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        todo = "Correct or unset HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
+        raise InputError(f"the environment's proxy cannot be used: {error}", todo=todo) from None
+
+
 def check_status(response: httpx.Response) -> None:
     """Accept 200 only.
 
@@ -112,6 +125,17 @@ def seconds_asked(retry_after: str, now: datetime) -> float | None:
     except ValueError:
         return None
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
+
+
+def date_of(headers: Mapping[str, str]) -> datetime:
+    """When a reply was sent, by the server's own clock (RFC 9110, 6.6.1): what it says of dates is by that
+    one, and ours may be hours off. Ours where it does not say.
+    """
+    try:
+        sent = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return datetime.now(UTC)
+    return sent.replace(tzinfo=sent.tzinfo or UTC)
 
 
 def _status(response: httpx.Response) -> str:

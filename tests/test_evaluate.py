@@ -106,7 +106,7 @@ def test_the_manifest_says_how_it_was_made(work: Work, tiny_workspace: Workspace
     found = manifest(evaluate(work, tiny_workspace))
     assert list(found) == [
         "format", "pipeline", "inputs", "model", "cost", "about", "command", "created", "versions",
-        "hardware", "git", "task", "data", "scoring", "files",
+        "hardware", "git", "task", "data", "scoring", "files", "sha256",
     ]  # fmt: skip
     assert found["inputs"] == {
         "task": "Tiny",
@@ -323,8 +323,9 @@ def test_results_that_cannot_be_written_are_the_users_to_mend(
 
 def test_results_that_are_no_folder(work: Work, tiny_workspace: Workspace) -> None:
     tiny_workspace.results.write_text("")
-    with pytest.raises(InputError, match="the record cannot be written"):
+    with pytest.raises(InputError, match="nothing can be written here: it is not a folder"):
         evaluate(work, tiny_workspace)
+    assert searches(work) == 0
 
 
 @pytest.mark.parametrize("field", ["cluster", "split_by"])

@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dibs.files import canonical_json, digest, replacing, sha256_file, slug, write_bytes, write_json
+from dibs.errors import InputError
+from dibs.files import (
+    canonical_json,
+    digest,
+    folder_aside,
+    refuse_unwritable,
+    replacing,
+    sha256_file,
+    slug,
+    write_bytes,
+    write_json,
+)
 
 FUZZ = settings(derandomize=True, max_examples=50, deadline=None)
 JSON = st.recursive(
@@ -145,3 +156,44 @@ def test_a_slug_is_one_safe_path_component(name: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9._=+-]+", slug(name))
     assert slug(name) not in (".", "..")
     assert slug(slug(name)) == slug(name)
+
+
+def test_what_a_killed_process_left_is_deleted_and_nothing_else(tmp_path: Path) -> None:
+    kept = {".a.json.swp", ".a.json.bak", ".b.json.abcdefgh.tmp", ".writing-short", "writing-abcdefgh"}
+    for name in (*kept, ".a.json.abcdefgh.tmp"):
+        (tmp_path / name).write_text("")
+    (tmp_path / ".writing-abcdefgh" / "inner").mkdir(parents=True)
+    write_json(tmp_path / "a.json", 1)
+    assert set(names(tmp_path)) == kept | {"a.json", ".writing-abcdefgh"}
+    with folder_aside(tmp_path) as work:
+        assert set(names(tmp_path)) == kept | {"a.json", work.name}
+    assert set(names(tmp_path)) == kept | {"a.json"}
+
+
+def test_what_others_are_writing_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with folder_aside(tmp_path) as work, replacing(path) as stream:
+        stream.write(b"first")
+        with folder_aside(tmp_path) as other:
+            write_bytes(path, b"second")
+            assert work.is_dir()
+            assert other != work
+    assert path.read_bytes() == b"first"
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_a_folder_that_is_renamed_stays(tmp_path: Path) -> None:
+    with folder_aside(tmp_path / "new") as work:
+        (work / "file").write_text("x")
+        work.rename(tmp_path / "made")
+    assert names(tmp_path / "made") == ["file"]
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o755
+    assert names(tmp_path / "new") == []
+
+
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    refuse_unwritable(tmp_path / "not" / "there" / "yet")
+    assert names(tmp_path) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file: nothing can be written here: it is not a folder"):
+        refuse_unwritable(tmp_path / "file" / "inner")

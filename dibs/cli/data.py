@@ -30,6 +30,8 @@ def prepare(
     A folder may be in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv, plain or gzipped),
     the same as parquet, or MTEB's; for FinanceBench also the files of its repository, or a
     pages.parquet.
+
+    Example: dibs data prepare FinanceBench
     """
     from dibs.cards import TaskCard
     from dibs.data.prepare import prepare as build
@@ -60,6 +62,8 @@ def check(
 
     Counts and content hash are made anew and compared. Damaged data is an error that names the
     command to make it anew.
+
+    Example: dibs data check FinanceBench-Sample
     """
     from dibs.cards import TaskCard
     from dibs.data.dataset import check_content, open_dataset

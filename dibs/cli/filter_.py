@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.options import BatchOption, JsonOption, NoWaitOption, WorkspaceOption, waits
 
 if TYPE_CHECKING:
-    from dibs.cli.resolve import Task
     from dibs.encoders.base import Encoder
+    from dibs.resolve import Task
     from dibs.training.pairs import PairSet
     from dibs.training.steps import RoundTripStep, Step
     from dibs.workspace import Workspace
@@ -53,6 +54,8 @@ def filter_(
     cosine_model: Annotated[
         str, typer.Option(help="What compares queries with those of the test; none compares words alone.")
     ] = _ENCODER,
+    batch_api: BatchOption = False,
+    no_wait: NoWaitOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what judging all pairs would cost, and ask nothing.")
     ] = False,
@@ -69,6 +72,7 @@ def filter_(
     from dibs.cards import LLMCard
     from dibs.errors import InputError
     from dibs.llm.chat import make_llm
+    from dibs.llm.waiting import all_back
     from dibs.report import training as report
     from dibs.training.filter import filter_pairs
     from dibs.training.pairs import find_pairs, read_rejects
@@ -91,12 +95,15 @@ def filter_(
     if round_trip is not None:
         steps.append(_round_trip(round_trip, k, source, place))
     if judge is not None:
-        steps.append(JudgeStep(make_llm(place.card(LLMCard, judge), place.cache)))
+        steps.append(JudgeStep(make_llm(place.card(LLMCard, judge), place.cache, batch=batch_api)))
+    elif batch_api:
+        raise InputError("--batch-api is for a judge; name one with --judge")
     words = ["dibs", "filter", source.name, *(word for name in tasks for word in ("--task", name))]
     words += [*(("--judge", judge) if judge else ()), "--cosine-model", cosine_model]
     words += [*(("--round-trip", round_trip, "--k", str(k)) if round_trip else ())]
     words += ["--near-duplicates", str(near_duplicates)]
-    done = filter_pairs(source, steps, place, shlex.join(words))
+    filtering = partial(filter_pairs, source, steps, place, shlex.join(words))
+    (done,) = all_back([filtering], wait=waits(batch_api, no_wait))
     name = f"pairs/{done.pairs.name}"
     rejects = read_rejects(place.root / "pairs" / done.pairs.name)
     shown = (
@@ -119,7 +126,7 @@ def _show(shown: Any, as_json: bool) -> None:
 
 def _tasks(source: PairSet, named: list[str] | None, place: Workspace) -> dict[str, Task]:
     """The tasks whose queries may not leak: those named, and always the one that the pairs are of."""
-    from dibs.cli import resolve
+    from dibs import resolve
 
     own = source.manifest.get("task")
     names = list(dict.fromkeys([*([own] if own else []), *(named or [])]))
@@ -151,8 +158,8 @@ def _encoder(name: str, task: Task, place: Workspace) -> Encoder:
     Raises:
         InputError: it is no encoder; MissingError: it is not here.
     """
-    from dibs.cli import resolve
-    from dibs.cli.choices import Choices
+    from dibs import resolve
+    from dibs.choices import Choices
     from dibs.errors import InputError, MissingError
     from dibs.retrieval.dense import DenseRetriever
 
@@ -169,9 +176,9 @@ def _encoder(name: str, task: Task, place: Workspace) -> Encoder:
 
 def _round_trip(model: str, k: int, source: PairSet, place: Workspace) -> RoundTripStep:
     """The retriever over the task's corpus, read by the template that the pairs were made with."""
+    from dibs import resolve
     from dibs.cards import Documents, Source, TaskCard
-    from dibs.cli import resolve
-    from dibs.cli.choices import Choices
+    from dibs.choices import Choices
     from dibs.training.roundtrip import asked_of
     from dibs.training.steps import RoundTripStep
 

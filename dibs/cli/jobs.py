@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from dibs.cli.words import option_words
 
 if TYPE_CHECKING:
-    from dibs.cli.resolve import Task
     from dibs.records import Record
     from dibs.report.finetuned import Gain
+    from dibs.resolve import Task
     from dibs.training.finetune import Job
     from dibs.training.outcome import Outcome
     from dibs.training.pairs import PairSet
@@ -26,8 +26,8 @@ def guarded(pairs: PairSet, names: list[str] | None, place: Workspace) -> list[T
     Raises:
         InputError: they do, or a task is not known; MissingError: its data is not here.
     """
+    from dibs import resolve
     from dibs.cards import TaskCard
-    from dibs.cli import resolve
     from dibs.ready import task_lacks
     from dibs.training.documents import of_task
     from dibs.training.gates import refuse_leakage
@@ -58,9 +58,9 @@ def planned(
     Raises:
         InputError: nobody knows a model, or the new one's name is taken; MissingError: it is not here.
     """
+    from dibs import resolve
     from dibs.cards import Documents, ModelCard, Source, TaskCard
-    from dibs.cli import resolve
-    from dibs.cli.choices import Choices
+    from dibs.choices import Choices
     from dibs.errors import InputError
     from dibs.files import digest
     from dibs.training.finetune import Job
@@ -114,8 +114,8 @@ def measured(
     found: Outcome, base: str, tasks: list[Task], place: Workspace, *, trust_remote_code: bool
 ) -> list[Gain]:
     """Base and finetuned model on the tasks, each a record; the model card in the folder says it all."""
-    from dibs.cli import resolve
-    from dibs.cli.choices import Choices
+    from dibs import resolve
+    from dibs.choices import Choices
     from dibs.evaluate import evaluate
     from dibs.files import write_bytes
     from dibs.report.finetuned import gains, model_card

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.options import BatchOption, JsonOption, NoWaitOption, WorkspaceOption, waits
 
 app = typer.Typer(help="Measure judges against people's labels.", no_args_is_help=True)
 
@@ -40,6 +40,8 @@ def calibrate(
         int | None,
         typer.Option(min=1, help="Grade so many answers, drawn with a fixed seed.", show_default="all"),
     ] = None,
+    batch_api: BatchOption = False,
+    no_wait: NoWaitOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +51,8 @@ def calibrate(
 
     Example: dibs judge calibrate --labels human_labels.jsonl.gz --task FinanceBench
     """
-    from dibs.cli import resolve
+    from dibs import resolve
+    from dibs.llm.waiting import all_back
     from dibs.rag.calibrate import Calibrating, with_types
     from dibs.rag.calibrate import calibrate as measure
     from dibs.rag.judges.make import make_judge
@@ -59,7 +62,7 @@ def calibrate(
     from dibs.workspace import Workspace
 
     place = Workspace.find(workspace)
-    grader = make_judge(judge, place)
+    grader = make_judge(judge, place, batch=batch_api)
     found = read_labels(labels, drop or ())
     words = ["dibs", "judge", "calibrate", "--judge", judge, "--labels", labels.name]
     if task is not None:
@@ -73,7 +76,8 @@ def calibrate(
     if sample is not None:
         found = found.sample(sample)
         words += ["--sample", str(sample)]
-    done = measure(Calibrating(grader, found, task, shlex.join(words)), place)
+    calibrating = Calibrating(grader, found, task, shlex.join(words))
+    (done,) = all_back([lambda: measure(calibrating, place)], wait=waits(batch_api, no_wait))
     if as_json:
         typer.echo(json.dumps(report.as_json(done.record), indent=2, ensure_ascii=False))
         return

@@ -11,35 +11,19 @@ import typer
 from dibs.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from dibs.cards import AdapterCard
     from dibs.errors import DibsError
 
 
 def tasks(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """List the tasks, and how to get the data of those that are not ready."""
-    from dibs.cards import TaskCard
-    from dibs.errors import DibsError
-    from dibs.ready import task_lacks
+    """List the tasks, and how to get the data of those that are not ready.
+
+    Example: dibs tasks
+    """
+    from dibs.listed import task_rows
     from dibs.workspace import Workspace
 
-    place, rows = Workspace.find(workspace), []
-    for card in place.cards(TaskCard):
-        if isinstance(card, DibsError):
-            typer.echo(f"warning: {card}", err=True)
-            continue
-        lacks = task_lacks(card, place)
-        rows.append(
-            {
-                "task": card.name,
-                "ready": lacks is None,
-                "queries": card.expect.queries,
-                "documents": card.expect.documents,
-                "stand_in_for": card.stand_in_for,
-                "description": card.description,
-                "get": lacks,
-            }
-        )
-    _show(rows, as_json, ("task", "queries", "documents", "ready", "description", "get"))
+    columns = ("task", "queries", "documents", "ready", "description", "get")
+    _show(task_rows(Workspace.find(workspace)), as_json, columns)
 
 
 def models(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
@@ -47,52 +31,53 @@ def models(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
     Besides these, --model takes a folder or hub name of a sentence-transformers model, and any
     model of MTEB's registry.
+
+    Example: dibs models --json
     """
     from dibs.cards import ModelCard
+    from dibs.listed import model_rows
     from dibs.workspace import Workspace
 
-    rows = _adapters("model", Workspace.find(workspace).cards(ModelCard))
+    rows = model_rows("model", Workspace.find(workspace).cards(ModelCard))
     _show(rows, as_json, ("model", "adapter", "dimension", "max_tokens", "ready", "get"))
 
 
 def rerankers(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """List the rerankers, and how to get what those that are not ready lack."""
+    """List the rerankers, and how to get what those that are not ready lack.
+
+    Example: dibs rerankers
+    """
     from dibs.cards import RerankerCard
+    from dibs.listed import model_rows
     from dibs.workspace import Workspace
 
-    rows = _adapters("reranker", Workspace.find(workspace).cards(RerankerCard))
+    rows = model_rows("reranker", Workspace.find(workspace).cards(RerankerCard))
     _show(rows, as_json, ("reranker", "adapter", "max_tokens", "ready", "get"))
 
 
 def llms(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """List the chat models that can answer and judge, and how to get what those that are not ready lack."""
+    """List the chat models that can answer and judge, and how to get what those that are not ready lack.
+
+    Example: dibs llms
+    """
     from dibs.cards import LLMCard
+    from dibs.listed import model_rows
     from dibs.workspace import Workspace
 
     prices = ("usd_per_million_tokens", "usd_per_million_output_tokens")
-    rows = _adapters("llm", Workspace.find(workspace).cards(LLMCard))
+    rows = model_rows("llm", Workspace.find(workspace).cards(LLMCard))
     _show(rows, as_json, ("llm", "adapter", "context_tokens", *prices, "ready", "get"))
 
 
-def _adapters(kind: str, cards: Iterable[AdapterCard | DibsError]) -> list[dict[str, Any]]:
+def _show(found: Iterable[dict[str, Any] | DibsError], as_json: bool, columns: tuple[str, ...]) -> None:
     from dibs.errors import DibsError
-    from dibs.ready import model_lacks
 
     rows = []
-    for card in cards:
-        if isinstance(card, DibsError):
-            typer.echo(f"warning: {card}", err=True)
-            continue
-        lacks = model_lacks(card)
-        sizes = ("dimension", "max_tokens", "context_tokens")
-        prices = ("usd_per_million_tokens", "usd_per_million_output_tokens")
-        fields = ("adapter", *sizes, *prices, "description")
-        told = {field: getattr(card, field) for field in fields if hasattr(card, field)}
-        rows.append({kind: card.name, "ready": lacks is None, **told, "get": lacks})
-    return rows
-
-
-def _show(rows: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...]) -> None:
+    for row in found:
+        if isinstance(row, DibsError):
+            typer.echo(f"warning: {row}", err=True)
+        else:
+            rows.append(row)
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return

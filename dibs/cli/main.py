@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Annotated, Any
@@ -11,8 +12,10 @@ from typer.core import TyperGroup
 
 from dibs.cli import (
     compare,
+    complete,
     data,
     diagnose,
+    doctor,
     filter_,
     finetune,
     judge,
@@ -26,22 +29,24 @@ from dibs.cli import (
     sweep,
     sweep_finetune,
     synthesize,
+    task,
     transfer,
     verify,
 )
+from dibs.redact import redacted
 
 
 class _Group(TyperGroup):
     """Turns every expected error into one message and an exit code; never a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        from dibs.errors import DibsError
+        from dibs.errors import DibsError, of_system
 
         warnings.showwarning = _say_warning
         try:
             return super().invoke(ctx)
         except DibsError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {error}" if error.exit_code else str(error), err=True)
             code = error.exit_code
         except KeyboardInterrupt:
             typer.echo("stopped; what was done is kept: the same command goes on from here", err=True)
@@ -50,14 +55,14 @@ class _Group(TyperGroup):
             sys.stderr.close()
             code = 1
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            typer.echo(f"error: {place}{error.strerror or error}", err=True)
-            code = 1
+            ours = of_system(error)
+            typer.echo(f"error: {ours}", err=True)
+            code = ours.exit_code
         ctx.exit(code)
 
 
 def _say_warning(message: Warning | str, *where: Any, **more: Any) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    typer.echo(f"warning: {redacted(str(message))}", err=True)
 
 
 app = typer.Typer(
@@ -84,12 +89,14 @@ app.command()(verify.verify)
 app.command()(reproduce.reproduce)
 app.command()(transfer.export)
 app.command("import")(transfer.import_)
+app.command()(doctor.doctor)
 app.command()(listing.tasks)
 app.command()(listing.models)
 app.command()(listing.rerankers)
 app.command()(listing.llms)
 app.add_typer(data.app, name="data")
 app.add_typer(judge.app, name="judge")
+app.add_typer(task.app, name="task")
 
 
 def _version(wanted: bool) -> None:
@@ -110,4 +117,6 @@ def _root(
 
 def main() -> None:
     """The entry point of the command `dibs`."""
+    if complete.VARIABLE in os.environ:
+        complete.attach(app)
     app()

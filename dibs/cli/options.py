@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,3 +19,41 @@ WorkspaceOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")
 ]
+
+BatchOption = Annotated[
+    bool,
+    typer.Option(
+        "--batch-api",
+        help="Send documents to embed, and what an LLM is asked, through the provider's batch interface: "
+        "cheaper, and done within a day.",
+    ),
+]
+NoWaitOption = Annotated[
+    bool,
+    typer.Option("--no-wait", help="With --batch-api: hand over and leave; the same command collects."),
+]
+EngineOption = Annotated[
+    Literal["ray"] | None,
+    typer.Option(help="Run local models in other processes; ray is for several GPUs or machines."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(help="The engine's cluster: auto, or HOST:PORT.", show_default="one on this machine"),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="The engine's processes.", show_default="one for each GPU, or machine"),
+]
+
+
+def waits(batch_api: bool, no_wait: bool) -> bool:
+    """Whether the command stays until everything is back.
+
+    Raises:
+        InputError: nothing is handed over.
+    """
+    from dibs.errors import InputError
+
+    if no_wait and not batch_api:
+        raise InputError("--no-wait is for --batch-api, which is not given")
+    return not no_wait

@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.options import (
+    AddressOption,
+    BatchOption,
+    EngineOption,
+    JsonOption,
+    NoWaitOption,
+    WorkersOption,
+    WorkspaceOption,
+    waits,
+)
 from dibs.cli.words import option_words
 
 if TYPE_CHECKING:
@@ -83,6 +93,11 @@ def rag(
     query: Annotated[
         list[str] | None, typer.Option("--query", "-q", help="Ask only this question; may be repeated.")
     ] = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    batch_api: BatchOption = False,
+    no_wait: NoWaitOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the answers would cost, and ask nothing.")
     ] = False,
@@ -99,6 +114,9 @@ def rag(
 
     Example: dibs rag --retrieval FinanceBench-Sample/bm25 --generator mock --controls
     """
+    from dibs.distributed.engine import using_engine
+    from dibs.errors import InputError
+    from dibs.llm.waiting import all_back
     from dibs.rag.record import answer_arm, cost_ahead
     from dibs.report import answers as report
     from dibs.report.terminal import console
@@ -118,12 +136,18 @@ def rag(
         queries=queries,
         query=tuple(query or ()),
     )
-    works = _works(retrieval, options, retry_errors, place)
+    wait = waits(batch_api, no_wait)
+    if batch_api and engine:
+        raise InputError("--batch-api and --engine do not go together", todo="Choose who asks the LLM.")
+    works = _works(retrieval, options, place, retry_errors=retry_errors, batch=batch_api)
     if dry_run:
         costs = report.cost_rows({work.pipeline: cost_ahead(work, place) for work in works})
         shown = costs if as_json else report.cost_table(costs)
     else:
-        done = [answer_arm(work, place) for work in works]
+        with using_engine(engine, address, workers) as found:
+            if found is not None:
+                found.relay(works[0].generator, works[0].card, place.cache)  # which all arms share
+            done = all_back([partial(answer_arm, work, place) for work in works], wait=wait)
         records = [one.record for one in done]
         shown = report.answer_rows(records, place) if as_json else report.answer_tables(done, place)
     if as_json:
@@ -133,16 +157,19 @@ def rag(
         console().print(part)
 
 
-def _works(retrieval: list[str], options: Options, retry_errors: bool, place: Workspace) -> list[Work]:
+def _works(
+    retrieval: list[str], options: Options, place: Workspace, *, retry_errors: bool, batch: bool
+) -> list[Work]:
     """One for each arm.
 
     Raises:
         InputError: the runs are of several tasks, or something that is named is not there.
     """
+    from dibs import resolve
     from dibs.cards import LLMCard
-    from dibs.cli import resolve
     from dibs.errors import InputError
     from dibs.llm.chat import make_llm
+    from dibs.llm.cost import at_batch_price
     from dibs.rag.answer import Asking
     from dibs.rag.arms import control_arms, retrieved
     from dibs.rag.judges.make import make_judge
@@ -152,7 +179,7 @@ def _works(retrieval: list[str], options: Options, retry_errors: bool, place: Wo
     from dibs.rag.work import Work
     from dibs.records import find_record
 
-    found = (find_record(place.results, name) for name in retrieval)
+    found = (find_record(place.results, name, "retrieval", "run") for name in retrieval)
     records = list({record.name: record for record in found}.values())
     if len(tasks := sorted({record.task for record in records})) > 1:
         raise InputError(f"the runs are of several tasks: {', '.join(tasks)}", todo="Give those of one task.")
@@ -164,7 +191,9 @@ def _works(retrieval: list[str], options: Options, retry_errors: bool, place: Wo
     name = options.prompt or task.card.answers.prompt
     prompts = {closed: find_prompt(name, place, closed=closed) for closed in {arm.closed for arm in arms}}
     card = place.card(LLMCard, options.generator)
-    generator, judge = make_llm(card, place.cache), make_judge(options.judge, place)
+    generator = make_llm(card, place.cache, batch=batch)
+    judge = make_judge(options.judge, place, batch=batch)
+    card = at_batch_price(card) if batch else card
     passages, issues = Passages(task.dataset, cut), known_issues(task.card, task.dataset, place)
     return [
         Work(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from itertools import product
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.options import (
+    AddressOption,
+    BatchOption,
+    EngineOption,
+    JsonOption,
+    NoWaitOption,
+    WorkersOption,
+    WorkspaceOption,
+    waits,
+)
 
 if TYPE_CHECKING:
-    from dibs.cli.choices import Choices
+    from dibs.errors import DibsError
     from dibs.estimate import Estimate
     from dibs.evaluate import Done
     from dibs.workspace import Workspace
@@ -83,6 +89,11 @@ def run(
             "is faster on processors with AMX, and slower on others."
         ),
     ] = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    batch_api: BatchOption = False,
+    no_wait: NoWaitOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be encoded, sent and paid; do nothing.")
     ] = False,
@@ -96,71 +107,47 @@ def run(
 
     Example: dibs run --model bm25 --model all-MiniLM-L6-v2 --task FinanceBench-Sample
     """
-    from dibs.cli.choices import Choices
-    from dibs.errors import DibsError, InputError
+    from dibs.choices import Choices
+    from dibs.distributed.engine import using_engine
+    from dibs.request import Request
     from dibs.workspace import Workspace
 
     place = Workspace.find(workspace)
-    plain = Choices(
+    choices = Choices(
         template=template,
         settings=tuple(settings or ()),
         fusion=fusion,
         weights=_weights(weights),
+        reranker=reranker,
+        top_k=top_k,
         trust_remote_code=trust_remote_code,
         backend=backend,
         precision=precision,
+        batch_api=batch_api,
+        engine=None if dry_run else engine,
+        address=None if dry_run else address,
+        workers=None if dry_run else workers,
     )
-    curve = [replace(plain, reranker=reranker, candidates=c, top_k=top_k) for c in _candidates(candidates)]
-    if reranker is None:
-        for option, given in (
-            ("--candidates", candidates != "30"),
-            ("--top-k", top_k is not None),
-            ("--retry-errors", retry_errors),
-        ):
-            if given:
-                raise InputError(f"{option} is for rerankers", todo="Name one with --reranker.")
-    done: list[Done] = []
-    planned: list[Estimate] = []
-    failures: list[DibsError] = []
-    for task_name, model_name, choices in product(task, model, curve if reranker else [plain]):
-        try:
-            if dry_run:
-                planned += _planned(model_name, task_name, choices, place)
-            else:
-                done.append(_one(model_name, task_name, choices, by, place, retry_errors))
-        except DibsError as error:  # the other pairs are still worth having
-            failures.append(error)
+    wait = waits(batch_api, no_wait)
+    request = Request(tuple(model), tuple(task), choices, _candidates(candidates), by, retry_errors, wait)
     if dry_run:
-        _print_plan(planned, as_json)
+        planned = request.plan(place)
+        _print_plan([step for steps in planned.made for step in steps], as_json)
+        _fail(planned.failures)
     else:
-        print_done(done, by, place, as_json)
+        with using_engine(engine, address, workers):
+            tried = request.run(place)
+        print_done(tried.made, by, place, as_json)
+        _fail(tried.failures)
+
+
+def _fail(failures: list[DibsError]) -> None:
+    """Say all; the first decides how the command leaves, and what is only with a provider comes last."""
+    failures = sorted(failures, key=lambda failure: not failure.exit_code)
     for failure in failures[1:]:
-        typer.echo(f"error: {failure}", err=True)
+        typer.echo(f"error: {failure}" if failure.exit_code else str(failure), err=True)
     if failures:
         raise failures[0]
-
-
-def _one(
-    model: str, task: str, choices: Choices, by: str | None, place: Workspace, retry_errors: bool
-) -> Done:
-    from dibs.cli import resolve
-    from dibs.errors import DibsError
-    from dibs.evaluate import evaluate
-
-    found = resolve.task(task, place)
-    if by is not None:
-        found.dataset.query_field(by)  # refused before the work, not after
-    try:
-        return evaluate(resolve.work(model, found, choices, place, retry_errors=retry_errors), place)
-    except OSError as error:  # a full disk for one pair is no reason to lose the others
-        raise DibsError(f"{error.strerror or error}", where=error.filename) from None
-
-
-def _planned(model: str, task: str, choices: Choices, place: Workspace) -> list[Estimate]:
-    from dibs.cli import resolve
-    from dibs.estimate import estimates
-
-    return list(estimates(resolve.work(model, resolve.task(task, place), choices, place), place))
 
 
 def _print_plan(planned: list[Estimate], as_json: bool) -> None:
@@ -174,12 +161,11 @@ def _print_plan(planned: list[Estimate], as_json: bool) -> None:
         console().print(part)
 
 
-def _candidates(text: str) -> list[int]:
-    """The numbers of candidates, the largest first, so that one pass scores what all of them need."""
+def _candidates(text: str) -> tuple[int, ...]:
     from dibs.errors import InputError
 
     try:
-        return sorted({int(part) for part in text.split(",")}, reverse=True)
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         problem = f"--candidates {text}: not whole numbers with commas between"
         raise InputError(problem, todo="Such as 30, or 10,30,100.") from None
@@ -205,17 +191,11 @@ def print_done(done: list[Done], by: str | None, place: Workspace, as_json: bool
     """The records, those of the pipelines they are made of among them, as a table or as JSON."""
     from dibs.report.tables import as_rows, run_tables
     from dibs.report.terminal import console
+    from dibs.request import with_parts
 
-    rows = list({one.record.name: one for one in _with_parts(done)}.values())
+    rows = with_parts(done)
     if as_json:
         typer.echo(json.dumps(as_rows([one.record for one in rows], by, place), indent=2, ensure_ascii=False))
         return
     for table in run_tables(rows, by, place):
         console().print(table)
-
-
-def _with_parts(done: Iterable[Done]) -> Iterator[Done]:
-    """Each record after those of the pipelines it is made of: a hybrid is read beside its parts."""
-    for one in done:
-        yield from _with_parts(one.parts)
-        yield one

@@ -70,7 +70,7 @@ def sweep(
 
     Example: dibs sweep --model all-MiniLM-L6-v2 --task DocsQA-Sample --over pooling=mean,cls
     """
-    from dibs.cli.choices import Choices
+    from dibs.choices import Choices
     from dibs.cli.trials import Trials, planned
     from dibs.report.sweep import as_json as as_object
     from dibs.report.sweep import sweep_view

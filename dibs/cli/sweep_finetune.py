@@ -15,8 +15,8 @@ from dibs.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from dibs.cards import ModelCard
-    from dibs.cli.resolve import Task
     from dibs.evaluate import Work
+    from dibs.resolve import Task
 
 
 def sweep_finetune(
@@ -57,8 +57,8 @@ def sweep_finetune(
 
     Example: dibs sweep-finetune --model all-MiniLM-L6-v2 --pairs DocsQA-Sample-structure-filtered --trials 10
     """
-    from dibs.cli import resolve
-    from dibs.cli.choices import Choices
+    from dibs import resolve
+    from dibs.choices import Choices
     from dibs.cli.jobs import guarded, measured, named, planned, refuse_no_better
     from dibs.cli.trials import Trials
     from dibs.evaluate import Work

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.options import BatchOption, JsonOption, NoWaitOption, WorkspaceOption, waits
 from dibs.cli.words import option_words
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def synthesize(
     documents: Annotated[
         Path | None,
         typer.Option(
-            help="Make queries of this folder's documents: tables (.jsonl, .csv, .parquet) with id and "
-            "text, and .txt and .md files."
+            help="Make queries of this folder's documents: PDF (by page), DOCX, HTML, Markdown, text, and "
+            "tables with id and text."
         ),
     ] = None,
     generator: Annotated[
@@ -101,6 +102,8 @@ def synthesize(
     document_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of a document that an LLM is shown.")
     ] = Options.document_tokens,
+    batch_api: BatchOption = False,
+    no_wait: NoWaitOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the LLM would cost, and ask nothing.")
     ] = False,
@@ -115,6 +118,7 @@ def synthesize(
     Example: dibs synthesize --task FinanceBench --count 5000
     """
     from dibs.errors import InputError
+    from dibs.llm.waiting import all_back
     from dibs.report import training as report
     from dibs.report.terminal import console
     from dibs.training.drawing import sample
@@ -140,14 +144,15 @@ def synthesize(
     drawing = options.drawing
     shown: Any
     found, usual = _collection(options, place)
-    maker = _generator(options, domain or usual, found, place)
+    maker = _generator(options, domain or usual, found, place, batch=batch_api)
     if dry_run:
         if not isinstance(maker, LLMGenerator):
             raise InputError("--dry-run says what an LLM costs; the generator structure costs nothing")
         ahead = {maker.name: maker.estimate(sample(found, drawing).documents)}
         shown = report.cost_rows(ahead) if as_json else report.cost_view(ahead)
     else:
-        done = make(found, drawing, maker, place, options.command())
+        making = partial(make, found, drawing, maker, place, options.command())
+        (done,) = all_back([making], wait=waits(batch_api, no_wait))
         name = f"pairs/{done.pairs.name}"
         shown = (
             report.as_json(done.pairs, name)
@@ -163,7 +168,7 @@ def synthesize(
 
 def _collection(options: Options, place: Workspace) -> tuple[Collection, str]:
     """The documents, and the domain they are of."""
-    from dibs.cli import resolve
+    from dibs import resolve
     from dibs.errors import InputError
     from dibs.training.base import domain_of
     from dibs.training.documents import of_folder, of_task
@@ -179,9 +184,11 @@ def _collection(options: Options, place: Workspace) -> tuple[Collection, str]:
     return found, domain_of(task.card.answers.prompt)
 
 
-def _generator(options: Options, domain: str, found: Collection, place: Workspace) -> Generator:
+def _generator(
+    options: Options, domain: str, found: Collection, place: Workspace, *, batch: bool
+) -> Generator:
     from dibs.cards import LLMCard
-    from dibs.errors import unknown
+    from dibs.errors import InputError, unknown
     from dibs.llm.chat import make_llm
     from dibs.training.base import DOMAINS
     from dibs.training.generate import LLMGenerator
@@ -191,6 +198,8 @@ def _generator(options: Options, domain: str, found: Collection, place: Workspac
     if domain not in DOMAINS:
         raise unknown("domain", domain, DOMAINS)
     if options.generator == _STRUCTURE:
+        if batch:
+            raise InputError("--batch-api is for LLMs; the generator structure asks none")
         return StructureGenerator(load_forms(domain), rarity_of(found, options.seed))
-    llm = make_llm(place.card(LLMCard, options.generator), place.cache)
+    llm = make_llm(place.card(LLMCard, options.generator), place.cache, batch=batch)
     return LLMGenerator(llm, domain, options.per_document, options.document_tokens)

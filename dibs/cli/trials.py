@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dibs import resolve
 from dibs.cards import ModelCard
-from dibs.cli import resolve
-from dibs.cli.choices import Choices
+from dibs.choices import Choices, setting
 from dibs.errors import InputError
 from dibs.evaluate import Work
 from dibs.retrieval.hybrid import FUSIONS, HybridRetriever
@@ -153,20 +152,6 @@ def _values(field: str, text: str) -> list[Any]:
         parts = (part.strip() for part in text.split(","))
         found = [Choices(settings=(f"{field}={part}",)).fields()[field] for part in parts]
     return found
-
-
-def setting(field: str, value: Any) -> str:
-    """What `--set` takes to give that field that value."""
-    plain = f"{field}={value}"
-    if isinstance(value, str) and Choices(settings=(plain,)).fields() == {field: value}:
-        return plain
-    return f"{field}={_toml(value)}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(held)}" for key, held in value.items()) + "}"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _command(model: str, task: str, trials: Trials, choices: Choices) -> str:

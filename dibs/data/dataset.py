@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from dibs.data.content import ROWS, content_of
 from dibs.errors import DamagedError, InputError
+from dibs.files import sha256_file
 
 Qrels = dict[str, dict[str, int]]
 """Query id to document id to relevance (an integer, relevant from 1)."""
@@ -45,6 +46,8 @@ class DatasetInfo:
     """The source as the task card names it; a changed card makes the data out of date."""
     notes: list[str] = field(default_factory=list)
     """What a reader of a result has to know, such as absent files."""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each Arrow file; older data sets have none."""
 
 
 @dataclass(frozen=True)
@@ -192,12 +195,29 @@ def check_content(dataset: Dataset) -> None:
             raise DamagedError(problem, where=where, todo=todo)
 
 
+def check_files(dataset: Dataset) -> None:
+    """Hash the files and compare them with what was written: 170 MB, FinanceBench's, take 0.3 s.
+
+    A flipped bit in a text is found by nothing else: opening maps the files and reads none of it.
+
+    Raises:
+        DamagedError: one differs.
+    """
+    for name, sha256 in dataset.info.files.items():
+        if sha256_file(dataset.folder / name) != sha256:
+            raise DamagedError(
+                f"{name} is not as it was written",
+                where=str(dataset.folder),
+                todo=_again(dataset.folder.parent),
+            )
+
+
 def _open(folder: Path, current: bytes) -> Dataset:
     try:
         version = folder / current.decode().strip()
         values = json.loads((version / "dataset.json").read_text(encoding="utf-8"))
         dataset = Dataset(version, DatasetInfo(**values)).opened()
-    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+    except (OSError, ValueError, TypeError, RecursionError, pa.ArrowException) as error:
         problem = f"the data set is damaged: {error}"
         raise DamagedError(problem, where=str(folder), todo=_again(folder)) from None
     info, tables = dataset.info, (dataset.corpus, dataset.queries, dataset.judgements)

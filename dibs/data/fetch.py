@@ -19,7 +19,7 @@ from tenacity import sleep_using_event
 from tenacity.wait import wait_base
 
 from dibs.errors import DamagedError, DibsError, InputError, MissingError, ProviderError
-from dibs.retry import POLITE, RESUME, check_status, with_retries
+from dibs.retry import POLITE, RESUME, check_status, connected, with_retries
 
 _LOCK = ".fetch.lock"
 _UNSAFE = re.compile(r"^[A-Za-z]:|[\\\0]|(^|/)\.{0,2}(/|$)")  # a drive, a backslash, a part '', '.' or '..'
@@ -96,7 +96,8 @@ def fetch(
     missing = [file for file in files if not _is_here(file, folder / file.path)]
     if not missing:
         return Fetched(fetched=0, reused=len(files), bytes=0)
-    with _turn(folder), nullcontext(client) if client else httpx.Client(timeout=30) as http:
+    own = nullcontext(client) if client else connected(lambda: httpx.Client(timeout=30))
+    with _turn(folder), own as http:
         downloads = _Downloads(folder, http, attempts, wait, on_bytes or (lambda count: None))
         with futures.ThreadPoolExecutor(concurrency) as pool:
             try:

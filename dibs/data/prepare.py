@@ -12,7 +12,7 @@ import pyarrow as pa
 from dibs import plugins
 from dibs.cards import TaskCard
 from dibs.data.dataset import Dataset, open_dataset
-from dibs.data.state import how_to_get, source_state
+from dibs.data.state import how_to_get, is_current, source_state
 from dibs.data.write import write_dataset
 from dibs.errors import DamagedError, InputError, MissingError
 from dibs.files import sha256_file
@@ -95,7 +95,7 @@ def prepared(card: TaskCard, workspace: Workspace) -> Dataset | None:
         dataset = open_dataset(workspace.data / card.name)
     except FileNotFoundError:
         return None
-    return dataset if dataset.info.source == source_state(card) else None
+    return dataset if is_current(card, dataset.info.source, dataset.info.sha256) else None
 
 
 def ensure(card: TaskCard, workspace: Workspace) -> Dataset:
@@ -128,6 +128,8 @@ def shortfall(card: TaskCard, dataset: Dataset) -> str | None:
         for kind, found, expected, tolerance in counts
         if expected is not None and abs(found - expected) > tolerance
     ]
+    if not parts and card.expect.sha256 not in (None, dataset.info.sha256):
+        parts = [f"texts differ from those expected (content {dataset.info.sha256[:12]})"]
     return ", ".join(parts) or None
 
 

@@ -17,7 +17,12 @@ def is_prepared(card: TaskCard, folder: Path) -> bool:
         stated = json.loads((folder / version / "dataset.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(stated, dict) and stated.get("source") == source_state(card)
+    return isinstance(stated, dict) and is_current(card, stated.get("source"), stated.get("sha256"))
+
+
+def is_current(card: TaskCard, source: object, sha256: object) -> bool:
+    """Whether data is the card's: made from the source as it now is, or of the content that is expected."""
+    return source == source_state(card) or (sha256 is not None and sha256 == card.expect.sha256)
 
 
 def how_to_get(card: TaskCard) -> str:
@@ -25,7 +30,7 @@ def how_to_get(card: TaskCard) -> str:
     if not card.released:
         return f"Its data was never released. With a copy: dibs data prepare {card.name} --from FOLDER"
     return f"Run: dibs data prepare {card.name}" + (
-        " --from FOLDER" if card.source.repository is None else ""
+        "" if card.source.repository or card.source.repositories else " --from FOLDER"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from dibs.data.content import ROWS, content_of
 from dibs.data.dataset import Dataset, DatasetInfo, read_table
-from dibs.files import write_bytes, write_json
+from dibs.files import folder_aside, sha256_file, write_bytes, write_json
 
 _VERSION = re.compile(r"[0-9a-f]{12}-[0-9a-f]{6}")
 
@@ -45,23 +44,19 @@ def write_dataset(
     folder.mkdir(parents=True, exist_ok=True)
     # Those that are there now: what another process writes meanwhile is to become the current one.
     older = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
-    work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
-    try:
+    with folder_aside(folder) as work:
         _write_corpus(work / "corpus.arrow", corpus, corpus_schema)
         _write_table(work / "queries.arrow", queries)
         _write_table(work / "qrels.arrow", qrels)
         tables = [read_table(work / f"{name}.arrow") for name in ("corpus", "queries", "qrels")]
         content = content_of(*tables)._asdict()
-        info = DatasetInfo(task=task, **content, source=source or {}, notes=list(notes))
+        hashes = {path.name: sha256_file(path) for path in sorted(work.iterdir())}
+        info = DatasetInfo(task=task, **content, source=source or {}, notes=list(notes), files=hashes)
         write_json(work / "dataset.json", asdict(info))
         if check is not None:
             check(Dataset(work, info))
         version = folder / f"{info.sha256[:12]}-{os.urandom(3).hex()}"
-        work.chmod(0o755)  # mkdtemp makes folders that nobody else may read
         work.rename(version)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
     dataset = Dataset(version, info).opened()
     write_bytes(folder / "current", f"{version.name}\n".encode())
     for path in older:

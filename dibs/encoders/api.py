@@ -27,13 +27,22 @@ from dibs.encoders.base import (
 )
 from dibs.encoders.replies import Reply, read_reply
 from dibs.errors import DibsError, InputError, MissingError, ProviderError, unknown
+from dibs.files import digest
+from dibs.llm.batch import Batches
+from dibs.llm.batch_api import BatchApi, Terms, batches_at
 from dibs.llm.calls import RESUME, Patience, call
 from dibs.llm.limiter import Limiter, StoppedError
-from dibs.llm.service import find_service, plain_url
+from dibs.llm.pending import PendingError
+from dibs.llm.service import Service, find_service, plain_url
 from dibs.llm.tokens import CHARACTERS, CharacterTokenizer, Tokenizer, make_tokenizer
 
 Send = Callable[[list[str]], bytes]
 """Makes one request with these texts; gives the reply's body or raises FailedCallError."""
+BATCHED: Role = "document"
+"""What `--batch-api` is for: queries are few, and a second batch would take a second day."""
+
+_BATCH = 50_000
+"""Texts of which a batch is made, some 120 MB of pages: OpenAI takes no more, and Voyage twice as many."""
 
 
 class ApiEncoder(Encoder):
@@ -52,7 +61,9 @@ class ApiEncoder(Encoder):
     key_variable: ClassVar[str]
     cuttable: ClassVar[tuple[str, ...]]
     """How the names of models begin that give vectors of several dimensions."""
-    known_options: ClassVar[frozenset[str]] = frozenset({"send_dimensions"})
+    known_options: ClassVar[frozenset[str]] = frozenset({"send_dimensions", "batch_requests"})
+    terms: ClassVar[Terms]
+    """Of the provider's batch interface."""
 
     def __init__(
         self,
@@ -80,6 +91,7 @@ class ApiEncoder(Encoder):
         self.max_tokens: int = min(card.max_tokens or context.max_tokens, context.max_tokens)
         self.billed_tokens = 0
         """Tokens that the provider said it bills, of this encoder's requests so far."""
+        self._batch_tokens = 0
         self._card, self._context = card, context
         self._model = card.model or card.name
         url = card.base_url or os.environ.get(self.url_variable or "") or self.own_url
@@ -90,14 +102,34 @@ class ApiEncoder(Encoder):
         self._billing = threading.Lock()
 
     @abstractmethod
+    def _parameters(self, role: Role) -> dict[str, Any]:
+        """What is sent besides the texts."""
+
+    @abstractmethod
     def _connect(self, key: str, role: Role) -> AbstractContextManager[Send]:
         """A connection for texts of that role; its Send is called from several threads."""
+
+    def _address(self, key: str | None) -> str:
+        """The provider's address for that key."""
+        return self._url
 
     @property
     def usd(self) -> float | None:
         """What the requests so far cost; None where the card has no price."""
         price = self._card.usd_per_million_tokens
-        return None if price is None else self.billed_tokens * price / 1_000_000
+        saved = self._batch_tokens * (self._card.batch_discount or 0.0)
+        return None if price is None else (self.billed_tokens - saved) * price / 1_000_000
+
+    def batch_usd(self, tokens: int, role: Role) -> float | None:
+        """What so many tokens cost with `--batch-api`; None where the card has no price or no discount."""
+        price, discount = self._card.usd_per_million_tokens, self._card.batch_discount
+        if price is None or discount is None:
+            return None
+        return tokens * price * (1 - discount if role == BATCHED else 1) / 1_000_000
+
+    @property
+    def window(self) -> int | None:
+        return _BATCH if self._context.batch else None
 
     def settings(self, role: Role) -> dict[str, Any]:
         values = {
@@ -136,11 +168,13 @@ class ApiEncoder(Encoder):
         blank = np.array([place for place, text in enumerate(sent) if not text], dtype=np.int64)
         if len(blank):
             yield self._batch(blank, np.zeros((len(blank), self.dimension), np.float32), tokens)
+        if self._context.batch and role == BATCHED:
+            yield from self._by_batch(sent, tokens)
+            return
         packs = self._packs(sent, np.minimum(tokens, self.max_tokens))
         if not packs:
             return
-        variable = self._card.key or self.key_variable
-        service = find_service(self.name, self._provider, self._url, variable)
+        service = self._service()
         stop = threading.Event()
 
         def ask(pack: IntArray) -> Reply:
@@ -164,6 +198,60 @@ class ApiEncoder(Encoder):
             finally:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
+
+    def _by_batch(self, sent: list[str], tokens: IntArray) -> Iterator[EncodedBatch]:
+        """What the provider's batches have done, a text a request: whichever texts are asked for next time,
+        those that are under way are found again.
+        """
+        fingerprint, parameters = self.fingerprint(BATCHED), self._parameters(BATCHED)
+        places: dict[str, list[int]] = {}
+        requests: dict[str, dict[str, Any]] = {}
+        for place, text in enumerate(sent):
+            if text:
+                key = digest([fingerprint, text])
+                places.setdefault(key, []).append(place)
+                requests[key] = parameters | {"input": [text]}
+        failures: list[DibsError] = []
+        pending: PendingError | None = None
+        try:
+            for results in self._batches.results(requests):
+                failures += [done.result for done in results if isinstance(done.result, DibsError)]
+                good = {done.item: done.result for done in results if isinstance(done.result, Reply)}
+                billed = sum(reply.billed_tokens for reply in good.values())
+                self.billed_tokens += billed
+                self._batch_tokens += billed
+                if good:
+                    there = [place for key in good for place in places[key]]
+                    rows = [good[key].vectors for key in good for _ in places[key]]
+                    yield self._batch(np.array(there, dtype=np.int64), np.concatenate(rows), tokens)
+        except PendingError as error:
+            pending = error
+        if failures:
+            first = failures[0]
+            problem = f"{first.problem}; {len(failures):,} of {len(requests):,} texts failed"
+            raise type(first)(problem, where=first.where, todo=first.todo)
+        if pending:
+            raise pending
+
+    @cached_property
+    def _batches(self) -> Batches[Reply]:
+        options = self._card.options
+        return Batches(
+            cache=self._context.cache,
+            url=self._url,
+            model=self._model,
+            terms=self.terms,
+            connect=self._batch_api,
+            read=lambda body: self._checked(read_reply(body, 1)),
+            most=int(options["batch_requests"]) if "batch_requests" in options else None,
+        )
+
+    def _batch_api(self) -> AbstractContextManager[BatchApi]:
+        service = self._service()
+        return batches_at(self._address(service.key), service, self._limiter, self._patience)
+
+    def _service(self) -> Service:
+        return find_service(self.name, self._provider, self._url, self._card.key, self.key_variable)
 
     def _finished(
         self, waiting: dict[Future[Reply], IntArray], tokens: IntArray, total: int
@@ -221,7 +309,9 @@ class ApiEncoder(Encoder):
         return [np.array(pack, dtype=np.int64) for pack in packs]
 
     def _asked_once(self, send: Send, texts: list[str]) -> Reply:
-        reply = read_reply(send(texts), len(texts))
+        return self._checked(read_reply(send(texts), len(texts)))
+
+    def _checked(self, reply: Reply) -> Reply:
         width = reply.vectors.shape[1]
         if width != self.dimension:
             raise InputError(

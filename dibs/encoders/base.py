@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,12 @@ class EncoderContext:
     """The task's limit; the smaller of it and the model's own holds."""
     trust_remote_code: bool = False
     """The user's word that code from the model's repository may run."""
+    batch: bool = False
+    """Documents go through a provider's batch interface, if the model has one."""
     loaded: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What local encoders of this context have loaded: those of one model share it."""
+    engine: Engine | None = field(default=None, compare=False, repr=False)
+    """What has encoders run by other processes; None runs them in this one."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,13 @@ class Encoder(ABC):
 
         Raises:
             ProviderError: the provider failed, after retries; what was yielded stays good.
+            PendingError: at the end, if texts are still with a provider.
         """
+
+    @property
+    def window(self) -> int | None:
+        """Texts that `stream` would have at a time; None is whatever suits."""
+        return None
 
     def ready(self) -> None:  # noqa: B027 - most load nothing
         """Load what encoding needs, which the first text would have loaded.
@@ -105,6 +115,13 @@ class Encoder(ABC):
         return vectors
 
 
+class Engine(Protocol):
+    """Other processes, perhaps on other machines, that encoders can run in."""
+
+    def spread(self, encoder: Encoder, card: ModelCard, context: EncoderContext) -> Encoder:
+        """An encoder of the same vectors that runs there; `encoder` itself if it gains nothing."""
+
+
 def make_encoder(card: ModelCard, context: EncoderContext) -> Encoder:
     """The card's adapter, ready to encode; weights are loaded when the first text comes.
 
@@ -119,7 +136,7 @@ def make_encoder(card: ModelCard, context: EncoderContext) -> Encoder:
         raise InputError(f"the adapter {card.adapter} has no backend {card.backend}", where=card.name)
     options = {name: value for name, value in card.options.items() if name not in SEARCH_OPTIONS}
     made: Encoder = adapter(card.model_copy(update={"options": options}), context)
-    return made
+    return made if context.engine is None else context.engine.spread(made, card, context)
 
 
 def prompt_for(card: ModelCard, role: Role, instruction: str, own: str | None = None) -> str:

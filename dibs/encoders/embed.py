@@ -16,6 +16,7 @@ from dibs.encoders.derived import derive, sources
 from dibs.encoders.pooled import PoolingEncoder
 from dibs.encoders.vectors import Keys, VectorStore, text_keys
 from dibs.errors import ProviderError
+from dibs.llm.pending import PendingError
 from dibs.progress import track
 
 WINDOW = 16_384
@@ -53,6 +54,7 @@ def embed(encoder: Encoder, role: Role, texts: Iterable[str], total: int, root: 
 
     Raises:
         ProviderError: the provider failed or sent vectors that cannot be used.
+        PendingError: some are still with a provider; what is there is kept.
     """
     (embedded,) = embed_together([encoder], role, texts, total, root)
     return embedded
@@ -68,9 +70,10 @@ def embed_together(
     """
     stores = [_Kept(encoder, role, root) for encoder in encoders]
     keys, encoded, seconds = [], 0, 0.0
-    stream = iter(texts)
+    stream, size = iter(texts), max(encoder.window or WINDOW for encoder in encoders)
+    pending: list[PendingError] = []
     with track(f"Encoding with {encoders[0].name}: {role}s", total, "texts") as advance:
-        while window := list(islice(stream, WINDOW)):
+        while window := list(islice(stream, size)):
             keys.append(text_keys(window))
             lacking = [kept.lacking(keys[-1]) for kept in stores]
             wanted = np.unique(np.concatenate(lacking))
@@ -78,12 +81,17 @@ def embed_together(
             if not len(wanted):
                 continue
             started = time.perf_counter()
-            for batches in _stream(encoders, [window[place] for place in wanted], role):
-                for kept, places, batch in zip(stores, lacking, batches, strict=True):
-                    kept.keep(batch, keys[-1], wanted, places)
-                advance(len(batches[0].positions))
+            try:
+                for batches in _stream(encoders, [window[place] for place in wanted], role):
+                    for kept, places, batch in zip(stores, lacking, batches, strict=True):
+                        kept.keep(batch, keys[-1], wanted, places)
+                    advance(len(batches[0].positions))
+            except PendingError as error:  # the other windows are handed over as well
+                pending.append(error)
             encoded += len(wanted)
             seconds += time.perf_counter() - started
+    if pending:
+        raise PendingError.together(pending)
     every = np.concatenate(keys) if keys else np.empty(0, "S16")
     return [kept.embedded(every, encoded, seconds) for kept in stores]
 

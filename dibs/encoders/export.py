@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from dibs.encoders.base import needs
 from dibs.encoders.batches import Padded
 from dibs.encoders.runtimes import Runtime, graph_runtime
 from dibs.errors import InputError
-from dibs.files import sha256_file, slug, write_json
+from dibs.files import folder_aside, sha256_file, slug, write_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -62,9 +61,9 @@ def exported(
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not _whole(folder):
             needs("onnx" if backend == "onnxruntime" else backend, "onnx", "onnxscript")
-            with tempfile.TemporaryDirectory(dir=cache, prefix=".export-") as place:
-                made = Path(place) / "graph"
-                made.mkdir()
+            if folder.exists():
+                warnings.warn(f"{folder}: the model's ONNX graph is damaged and made anew", stacklevel=2)
+            with folder_aside(cache, ".export-") as made:
                 _make(load(), made, probes(), backend)
                 write_json(made / _HASHES, {path.name: sha256_file(path) for path in sorted(made.iterdir())})
                 shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,10 @@ from dibs.errors import InputError
 
 _PARTS = ("tokenizer", "config", "model")
 """What an option of a card can be for: `tokenizer.NAME`, `config.NAME`, `model.NAME`."""
+_RUNS_CODE = ("trust", "code_revision", "auto_map", "safetensors", "weights_only", "kernel")
+"""In the names of options that let a model bring code. A card alone must not: see --trust-remote-code."""
+_ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+"""Other names of an `attn_implementation` are fetched from the hub, as code."""
 POOLING: dict[Pooling, str] = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
 """Ours, and what sentence-transformers calls them."""
 _OLD_POOLING = {
@@ -40,6 +44,14 @@ def options_of(card: ModelCard) -> dict[str, dict[str, Any]]:
                 where=card.name,
                 todo=f"Begin it with {', '.join(f'{known}.' for known in _PARTS)}, "
                 "such as tokenizer.add_eos_token.",
+            )
+        if any(word in key for word in _RUNS_CODE) or (
+            key.endswith("attn_implementation") and value not in _ATTENTION
+        ):
+            raise InputError(
+                f"option {name!r} may let the model bring code, which a card cannot",
+                where=card.name,
+                todo="Leave it out. Code of a model you trust runs with remote_code and --trust-remote-code.",
             )
         parts[part][key] = value
     return parts

@@ -84,6 +84,21 @@ class LocalEncoder(PoolingEncoder):
         return self._tokeniser.count(texts)
 
     @property
+    def parallel(self) -> int:
+        """Batches that are best encoded at once."""
+        return self._runtime.parallel
+
+    def plan(self, texts: Sequence[str], role: Role) -> Iterator[list[Batch]]:
+        """The batches that `stream` makes of `texts`, window by window: no window depends on another."""
+        budget = min(self._card.batch_tokens or BATCH_TOKENS, self._card.batch_size * self.max_tokens)
+        return self._tokeniser.windows(texts, self._prompt(role), budget)
+
+    def encode_batch(self, batch: Batch, role: Role) -> EncodedBatch:
+        """The vectors of one of the batches of `plan`, as `stream` makes them."""
+        (encoded,) = self._encoded(batch, role, self._runtime, (self.shape,))
+        return encoded
+
+    @property
     @abstractmethod
     def _runtime(self) -> Runtime:
         """Loaded when it is first asked for."""
@@ -103,8 +118,7 @@ class LocalEncoder(PoolingEncoder):
     def _run(
         self, texts: Sequence[str], role: Role, runtime: Runtime, shapes: Sequence[Shape]
     ) -> Iterator[tuple[EncodedBatch, ...]]:
-        budget = min(self._card.batch_tokens or BATCH_TOKENS, self._card.batch_size * self.max_tokens)
-        windows = ahead(self._tokeniser.windows(texts, self._prompt(role), budget))
+        windows = ahead(self.plan(texts, role))
         encoded = partial(self._encoded, role=role, runtime=runtime, shapes=shapes)
         yield from concurrently(encoded, chain.from_iterable(windows), runtime.parallel)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from dibs.encoders.api import ApiEncoder, Send
 from dibs.encoders.base import Role
+from dibs.llm.batch_api import Terms
 from dibs.llm.calls import FailedCallError, check_reply
+from dibs.retry import connected
 
 
 class OpenAIEncoder(ApiEncoder):
@@ -18,6 +21,7 @@ class OpenAIEncoder(ApiEncoder):
 
         send_dimensions    ask for the card's dimension; text-embedding-3 models are always asked
         encoding_format    `float` for servers that refuse `base64`, which is 4 times shorter
+        batch_requests     texts in one batch of `--batch-api`, at most (50,000)
     """
 
     adapter = "openai"
@@ -27,24 +31,26 @@ class OpenAIEncoder(ApiEncoder):
     key_variable = "OPENAI_API_KEY"
     cuttable = ("text-embedding-3",)
     known_options = ApiEncoder.known_options | {"encoding_format"}
+    terms = Terms("/v1/embeddings", "24h", 50_000)
+
+    def _parameters(self, role: Role) -> dict[str, Any]:
+        wanted: dict[str, Any] = {
+            "model": self._model,
+            "encoding_format": self._card.options.get("encoding_format", "base64"),
+        }
+        return wanted | ({"dimensions": self.dimension} if self._sends_dimension else {})
 
     @contextmanager
     def _connect(self, key: str, role: Role) -> Iterator[Send]:
         import openai
 
-        wanted: dict[str, Any] = {"encoding_format": self._card.options.get("encoding_format", "base64")}
-        if self._sends_dimension:
-            wanted["dimensions"] = self.dimension
-
-        with openai.OpenAI(
-            api_key=key, base_url=self._url, max_retries=0, timeout=self._patience.timeout
-        ) as client:
+        wanted = self._parameters(role)
+        make = partial(openai.OpenAI, max_retries=0, timeout=self._patience.timeout)
+        with connected(lambda: make(api_key=key, base_url=self._url)) as client:
 
             def send(texts: list[str]) -> bytes:
                 try:  # the body is read by us: the package's own reading checks nothing
-                    reply = client.embeddings.with_raw_response.create(
-                        model=self._model, input=texts, **wanted
-                    )
+                    reply = client.embeddings.with_raw_response.create(input=texts, **wanted)
                 except openai.APIStatusError as error:
                     check_reply(error.status_code, error.response.headers, error.response.content)
                     raise

@@ -208,7 +208,7 @@ class SentenceTransformersEncoder(LocalEncoder):
                 device=device,
                 trust_remote_code=self._card.remote_code,
                 local_files_only=not self._card.remote_code,
-                model_kwargs=options | {"dtype": getattr(torch, precision)},
+                model_kwargs=options | {"dtype": getattr(torch, precision), "use_safetensors": True},
                 processor_kwargs=self._options["tokenizer"],
                 config_kwargs=self._options["config"],
             )

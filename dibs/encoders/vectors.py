@@ -16,8 +16,10 @@ import hashlib
 import json
 import os
 import time
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dibs.encoders.base import FloatArray, IntArray
-from dibs.errors import DamagedError, DibsError
+from dibs.errors import DamagedError, InputError
 from dibs.files import canonical_json, digest, slug, write_json
 
 Keys = npt.NDArray[np.bytes_]
@@ -66,18 +68,28 @@ class VectorStore:
         """Open the store of `settings` below `root`, or begin one."""
         self.dimension = dimension
         self.folder = self._folder(root, name, settings)
-        described = self.folder / "settings.json"
-        if not described.exists():
-            write_json(described, settings)
-        elif _read_settings(described) != canonical_json(settings):
-            raise DamagedError(
-                "the vector store's settings are not those of its name",
-                where=str(described),
-                todo="Delete that folder; its vectors are made anew.",
-            )
+        with _writing(self.folder):
+            self._describe(settings)
         self._writing: Path | None = None
         self._sizes: list[tuple[Path, int, int]] | None = None
         self.reload()
+
+    def _describe(self, settings: dict[str, Any]) -> None:
+        """See that `settings.json` says what the folder's name is the hash of; the vectors have hashes of
+        their own."""
+        path = self.folder / "settings.json"
+        found = _read_settings(path) if path.exists() else None
+        if found is None:
+            if path.exists():
+                warnings.warn(f"{path} is damaged and written anew; the vectors are kept", stacklevel=4)
+            write_json(path, settings)
+        elif found != canonical_json(settings):
+            raise DamagedError(
+                "the vector store's settings are not those of its name",
+                where=str(path),
+                todo="If the folder was copied there, delete it; else delete this file alone, and its "
+                "vectors are kept.",
+            )
 
     @classmethod
     def exists(cls, root: Path, name: str, settings: dict[str, Any]) -> bool:
@@ -145,29 +157,34 @@ class VectorStore:
         entries["key"] = keys
         entries["tokens"] = UNCOUNTED if tokens is None else tokens
         entries["crc"] = [zlib.crc32(row) for row in rows]
-        path = self._writing or self.folder / f"{time.time_ns():020d}-{os.getpid()}-{os.urandom(3).hex()}.idx"
+        path = self._writing or self._new_shard()
         self._writing = None  # after a failure the shard may have half a row: it is left, and a new one begun
-        try:
+        with _writing(self.folder):
             for target, content in ((path.with_suffix(".vec"), rows), (path, entries)):
                 with target.open("ab") as stream:
                     stream.write(content.tobytes())
                     stream.flush()
                     os.fsync(stream.fileno())
-        except OSError as error:
-            raise DibsError(
-                f"vectors cannot be written: {error.strerror}",
-                where=str(self.folder),
-                todo="Make room or set DIBS_CACHE to another folder; what was written before is kept.",
-            ) from None
         self._writing = path
 
+    def _new_shard(self) -> Path:
+        """A shard whose name comes after all that are there, even if the clock was set back since."""
+        stamps = [path.name.partition("-")[0] for path in self.folder.glob("*.idx")]
+        last = max((int(stamp) for stamp in stamps if stamp.isdecimal()), default=0)
+        stamp = max(time.time_ns(), last + 1)
+        return self.folder / f"{stamp:020d}-{os.getpid()}-{os.urandom(3).hex()}.idx"
+
     def _open(self, path: Path) -> _Shard | None:
-        width = 4 * self.dimension
-        count = min(path.stat().st_size // _ENTRY.itemsize, _size(path.with_suffix(".vec")) // width)
+        entries, rows = path.stat().st_size // _ENTRY.itemsize, _size(path.with_suffix(".vec"))
+        count = min(entries, rows // (4 * self.dimension))
+        if count < entries:  # a row is on disk before its entry: a killed process leaves no such thing
+            warnings.warn(
+                f"{path.with_suffix('.vec')} is cut off: {entries - count:,} vectors are made anew",
+                stacklevel=4,
+            )
         if count == 0:
             return None
-        entries = np.fromfile(path, dtype=_ENTRY, count=count)
-        return _Shard(path, entries, self.dimension)
+        return _Shard(path, np.fromfile(path, dtype=_ENTRY, count=count), self.dimension)
 
     def _shard_of(self, rows: IntArray) -> IntArray:
         return np.searchsorted(self._starts, rows, side="right") - 1
@@ -178,6 +195,18 @@ class VectorStore:
             mine = shards == number
             out[mine] = column(self._shards[number])[rows[mine] - self._starts[number]]
         return out
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"vectors cannot be written: {error.strerror or error}",
+            where=str(folder),
+            todo="Make room or set DIBS_CACHE to another folder; what was written before is kept.",
+        ) from None
 
 
 def width_of(folder: Path) -> int | None:
@@ -199,5 +228,5 @@ def _size(path: Path) -> int:
 def _read_settings(path: Path) -> str | None:
     try:
         return canonical_json(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

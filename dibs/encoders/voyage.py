@@ -12,6 +12,7 @@ from typing import Any
 
 from dibs.encoders.api import ApiEncoder, Send
 from dibs.encoders.base import Role
+from dibs.llm.batch_api import Terms
 from dibs.llm.http import posting
 
 OWN_URL = "https://api.voyageai.com/v1"
@@ -25,6 +26,7 @@ class VoyageEncoder(ApiEncoder):
     card's options:
 
         send_dimensions    ask for the card's dimension; asked by itself where a model has several
+        batch_requests     texts in one batch of `--batch-api`, at most (50,000)
     """
 
     adapter = "voyage"
@@ -33,22 +35,30 @@ class VoyageEncoder(ApiEncoder):
     key_variable = "VOYAGE_API_KEY"
     cuttable = ("voyage-3-large", "voyage-3.5", "voyage-4", "voyage-code-3")
 
+    terms = Terms("/v1/embeddings", "12h", 100_000, own=frozenset({"input"}))
+
     def settings(self, role: Role) -> dict[str, Any]:
         return super().settings(role) | {"input_type": role}
 
-    @contextmanager
-    def _connect(self, key: str, role: Role) -> Iterator[Send]:
-        address = f"{url_for(self._url, self.own_url, key)}/embeddings"
+    def _address(self, key: str | None) -> str:
+        return url_for(self._url, self.own_url, key)
+
+    def _parameters(self, role: Role) -> dict[str, Any]:
         wanted: dict[str, Any] = {
             "model": self._model,
             "input_type": role,
             "truncation": False,  # texts are cut before, by the card's limit
             "encoding_format": "base64",
         }
-        if self._sends_dimension:
-            wanted["output_dimension"] = self.dimension
+        return wanted | ({"output_dimension": self.dimension} if self._sends_dimension else {})
+
+    @contextmanager
+    def _connect(self, key: str, role: Role) -> Iterator[Send]:
+        wanted = self._parameters(role)
         timeout, connections = self._patience.timeout, self._limiter.most
-        with posting(address, key, timeout=timeout, connections=connections) as post:
+        with posting(
+            f"{self._address(key)}/embeddings", key, timeout=timeout, connections=connections
+        ) as post:
             yield lambda texts: post(wanted | {"input": texts})
 
 

@@ -38,9 +38,32 @@ def locate(card: AdapterCard) -> Path:
     Raises:
         MissingError: it is nowhere, it is gated, or the hub is out of reach and nothing is here; the
             message says how to get it.
-        InputError: the card's `package_path`, name or revision cannot be right.
+        InputError: the card's `package_path`, name or revision cannot be right, or the weights are pickled.
         ProviderError: the hub failed while it was asked.
     """
+    folder = _located(card)
+    refuse_pickled(folder)
+    return folder
+
+
+def refuse_pickled(folder: Path) -> None:
+    """Refuse a model whose weights are a pickle: reading one can run what it says.
+
+    Raises:
+        InputError: a folder of the model has such weights and no safetensors.
+    """
+    for pickled in sorted(folder.rglob("pytorch_model*.bin")):
+        if not any(pickled.parent.glob("*.safetensors")):
+            raise InputError(
+                "the model's weights are pickled, and to read a pickle may run code in it",
+                where=str(pickled),
+                todo="Take a revision with model.safetensors. If you trust the file, convert it once:\n"
+                f'  python -c "from sentence_transformers import SentenceTransformer as S; '
+                f"S('{folder}').save('NEW-FOLDER')\"",
+            )
+
+
+def _located(card: AdapterCard) -> Path:
     if card.package_path is not None and (folder := packaged(card.package_path)):
         return folder
     if card.model is None:
@@ -60,6 +83,8 @@ def packaged(path: str) -> Path | None:
         InputError: the path does not begin with the name of a module.
     """
     module, _, rest = path.partition("/")
+    if ".." in rest.split("/") or rest.startswith("/"):
+        raise InputError(f"the package_path {path!r} leads out of its package")
     if not all(part.replace("-", "_").isidentifier() for part in module.split(".")):  # L3 has hyphens
         problem = f"the package_path {path!r} does not begin with a package's name"
         raise InputError(problem, todo="Write it as package/folder.")
@@ -70,7 +95,10 @@ def packaged(path: str) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     folder = Path(spec.submodule_search_locations[0]) / rest
-    return folder if folder.exists() else None
+    try:
+        return folder if folder.exists() else None
+    except (OSError, ValueError):  # no name that a file could have
+        return None
 
 
 def weights_sha256(folder: Path, cache: Path) -> str:
@@ -82,8 +110,8 @@ def weights_sha256(folder: Path, cache: Path) -> str:
     if not files:
         raise InputError("there is no model in that folder", where=str(folder))
     try:
-        known: dict[str, str] = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known: dict[str, str] = dict(json.loads(cache.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         known = {}
     content, changed = hashlib.sha256(), False
     for path in files:

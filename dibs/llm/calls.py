@@ -7,7 +7,6 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
@@ -16,7 +15,7 @@ from tenacity.wait import wait_base
 from dibs.errors import DibsError, InputError, MissingError, ProviderError
 from dibs.llm.limiter import Limiter, StoppedError
 from dibs.llm.service import Service
-from dibs.retry import seconds_asked
+from dibs.retry import date_of, seconds_asked
 
 RESUME = "Run the same command again: what is done is kept, and only the rest is asked for."
 REFUSALS = frozenset({429, 503, 529})
@@ -52,6 +51,10 @@ class FailedCallError(Exception):
 
 class MalformedReplyError(Exception):
     """A reply that is not what the provider's protocol says."""
+
+
+class RefusedError(ProviderError):
+    """The provider takes no more requests for now, and said so to the last attempt too."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def call(
     try:
         return again(attempt)
     except FailedCallError as failed:
-        raise _ours(failed, service, again.statistics["attempt_number"]) from None
+        raise our_error(failed, service, again.statistics["attempt_number"]) from None
     except MalformedReplyError as error:
         problem = f"{service.provider} sent replies that cannot be read: {service.shown(str(error))}"
         raise ProviderError(problem, where=service.model, todo=RESUME) from None
@@ -135,10 +138,14 @@ def check_reply(status: int, headers: Mapping[str, str], body: bytes) -> None:
     Raises:
         FailedCallError: any other; with the provider's words and wishes.
     """
-    if status == 200:
-        return
+    if status != 200:
+        raise failure_of(status, headers, body)
+
+
+def failure_of(status: int, headers: Mapping[str, str], body: bytes) -> FailedCallError:
+    """A reply of another status than 200, with the provider's words and wishes."""
     message, code = _explained(body)
-    raise FailedCallError(message, status=status, retry_after=retry_after(headers), code=code)
+    return FailedCallError(message, status=status, retry_after=retry_after(headers), code=code)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -152,7 +159,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             continue
         if 0 <= seconds < math.inf:
             return seconds
-    return seconds_asked(headers.get("retry-after", ""), datetime.now(UTC))
+    return seconds_asked(headers.get("retry-after", ""), date_of(headers))
 
 
 def _explained(body: bytes) -> tuple[str, str | None]:
@@ -183,11 +190,16 @@ def _is_final(failed: FailedCallError, patience: Patience) -> bool:
 def _may_pass(error: BaseException, patience: Patience) -> bool:
     if not isinstance(error, FailedCallError):
         return isinstance(error, MalformedReplyError)
-    passing = error.status is None or error.status in _PASSING or error.status >= 500
-    return passing and not _is_final(error, patience)
+    return is_passing(error) and not _is_final(error, patience)
 
 
-def _ours(failed: FailedCallError, service: Service, attempts: int) -> DibsError:
+def is_passing(failed: FailedCallError) -> bool:
+    """Whether the same request may succeed later."""
+    return failed.status is None or failed.status in _PASSING or failed.status >= 500
+
+
+def our_error(failed: FailedCallError, service: Service, attempts: int) -> DibsError:
+    """What the user is told of a request that failed for good, after so many attempts."""
     said = service.shown(failed.message)
     status, provider = failed.status, service.provider
     if status in (401, 403):
@@ -207,6 +219,5 @@ def _ours(failed: FailedCallError, service: Service, attempts: int) -> DibsError
     answer = "gave no reply" if status is None else f"answered {status}"
     wish = f" and asks to wait {failed.retry_after:,.0f} seconds" if (failed.retry_after or 0) >= 1 else ""
     times = "once" if attempts == 1 else f"{attempts} times"
-    return ProviderError(
-        f"{provider} {answer} (asked {times}){wish}: {said}", where=service.model, todo=RESUME
-    )
+    kind = RefusedError if status in REFUSALS else ProviderError
+    return kind(f"{provider} {answer} (asked {times}){wish}: {said}", where=service.model, todo=RESUME)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from dibs import plugins
 from dibs.cards import LLMCard
-from dibs.errors import DibsError
+from dibs.errors import DibsError, InputError
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ class Estimate:
     """None where the card has no price."""
     exact: bool
     """Whether the tokens were counted by the model's own tokenizer."""
+    batch_usd: float | None = None
+    """The same through the provider's batch interface; None where it has none."""
 
 
 @dataclass
@@ -128,15 +130,22 @@ class ChatModel(Protocol):
         """What `ask` would cost; nothing is asked."""
 
 
-def make_llm(card: LLMCard, cache: Path) -> ChatModel:
+def make_llm(card: LLMCard, cache: Path, *, batch: bool = False) -> ChatModel:
     """The chat model that a card describes.
 
     Args:
         cache: The folder of all that DIBS keeps, as `Workspace.cache`.
+        batch: Ask through the provider's batch interface; `ask` then ends in a PendingError while
+            anything is still with the provider.
 
     Raises:
         InputError: no adapter has the card's name for it, or the card cannot be used.
         MissingError: a package, or a variable of the card's address, is missing.
     """
     made: ChatModel = plugins.adapter("llm", card)(card, cache)
+    if batch:
+        if not hasattr(made, "use_batches"):
+            problem = f"the adapter {card.adapter} has no batch interface"
+            raise InputError(problem, where=card.name, todo="Run without --batch-api.")
+        made.use_batches()
     return made

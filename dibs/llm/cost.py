@@ -40,3 +40,17 @@ def price(card: LLMCard, read: int | None, written: int | None) -> float | None:
     if read is None or written is None or prices[0] is None or prices[1] is None:
         return None
     return (read * prices[0] + written * prices[1]) / 1_000_000
+
+
+def batch_price(card: LLMCard, read: int | None, written: int | None) -> float | None:
+    """The same through the provider's batch interface; the full price where the card knows no discount."""
+    full = price(card, read, written)
+    return None if full is None else full * (1 - (card.batch_discount or 0.0))
+
+
+def at_batch_price(card: LLMCard) -> LLMCard:
+    """The card as one who uses the batch interface pays."""
+    names = ("usd_per_million_tokens", "usd_per_million_output_tokens")
+    share = 1 - (card.batch_discount or 0.0)
+    prices = {name: value * share for name in names if (value := getattr(card, name)) is not None}
+    return card.model_copy(update=prices)

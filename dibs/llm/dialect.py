@@ -69,6 +69,10 @@ class Dialect:
                 self._learn(left_out, said)
                 return reply
 
+    def spoken(self, body: Payload) -> Payload:
+        """The request as the server takes it, by what is known of it."""
+        return _without(body, self._refused)
+
     def _learn(self, left_out: frozenset[str], said: str) -> None:
         with self._learning:
             new = sorted(left_out - self._refused)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from dibs.cards import LLMCard
 from dibs.errors import DibsError, InputError, MissingError, ProviderError
 from dibs.files import digest
+from dibs.llm.batch import Batches
+from dibs.llm.batch_api import BatchApi, Terms
 from dibs.llm.cache import ReplyCache
 from dibs.llm.calls import RESUME, Patience, call
 from dibs.llm.chat import Asked, Estimate, Reply, Request, Spent
-from dibs.llm.cost import price, prompt_tokens, tokenizer_of
+from dibs.llm.cost import batch_price, price, prompt_tokens, tokenizer_of
 from dibs.llm.dialect import Dialect
 from dibs.llm.http import Payload, Post
 from dibs.llm.limiter import Limiter
@@ -45,6 +47,16 @@ class Line(NamedTuple):
     post: Post
 
 
+class Relay(Protocol):
+    """Other processes that send a model's requests."""
+
+    about: dict[str, Any]
+    """What a record says of them."""
+
+    def line(self, own: Line, most: int) -> AbstractContextManager[Line]:
+        """The way through them while the block runs, for `most` requests at once."""
+
+
 @dataclass
 class _Wanted:
     """Requests by their keys; equal ones have one."""
@@ -67,6 +79,8 @@ class ChatClient(ABC):
     quiet_options: ClassVar[frozenset[str]] = frozenset()
     """Those of them that change no reply."""
     patience: ClassVar[Patience] = Patience()
+    terms: ClassVar[Terms | None] = None
+    """Of the provider's batch interface; None where there is none."""
 
     def __init__(
         self, card: LLMCard, cache: Path, *, limiter: Limiter | None = None, patience: Patience | None = None
@@ -94,6 +108,29 @@ class ChatClient(ABC):
         self._patience = patience or replace(self.patience, timeout=timeout)
         self._limiter = limiter or _limiter(self._url, card.key, self._options.concurrency)
         self._dialect = _dialect(self._url, self._model, self._options.refused)
+        self._folder = cache
+        self._batches: Batches[Reply] | None = None
+        self.relay: Relay | None = None
+        """What sends the requests, if not this process."""
+
+    def use_batches(self) -> None:
+        """From now on, have what has to be asked asked through the provider's batch interface.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.terms is None:
+            problem = f"the adapter {self.adapter} has no batch interface"
+            raise InputError(problem, where=self.name, todo="Run without --batch-api.")
+        self._batches = Batches(
+            cache=self._folder,
+            url=self._url,
+            model=self._model,
+            terms=self.terms,
+            connect=self._batch_api,
+            read=read_reply,
+            most=self._options.batch_requests,
+        )
 
     @abstractmethod
     def _address(self) -> str:
@@ -106,6 +143,28 @@ class ChatClient(ABC):
         Raises:
             MissingError: there is no key.
         """
+
+    @contextmanager
+    def line(self) -> Iterator[Line]:
+        """The way that requests take while the block runs: the adapter's own, or the relay's.
+
+        Raises:
+            MissingError: there is no key.
+        """
+        with self._connected() as own:
+            if self.relay is None:
+                yield own
+                return
+            with self.relay.line(own, self._limiter.most) as line:
+                yield line
+
+    def _batch_api(self) -> AbstractContextManager[BatchApi]:
+        """The way to the provider's batches; an adapter that has `terms` has one.
+
+        Raises:
+            MissingError: there is no key.
+        """
+        raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -141,6 +200,7 @@ class ChatClient(ABC):
             prompt_tokens=read,
             completion_tokens=written,
             usd=price(self._card, read, written),
+            batch_usd=batch_price(self._card, read, written) if self.terms else None,
             exact=self._tokenizer.exact,
         )
 
@@ -158,7 +218,8 @@ class ChatClient(ABC):
             yield from (Asked(place, kept) for place in places)
         if not missing:
             return
-        with closing(self._sent(missing, wanted.bodies)) as each:
+        send = self._by_batch if self._batches else self._sent
+        with closing(send(missing, wanted.bodies)) as each:
             for key, result in each:
                 first, *others = wanted.positions[key]
                 yield Asked(first, result)
@@ -185,7 +246,7 @@ class ChatClient(ABC):
     def _sent(self, keys: Sequence[str], bodies: Mapping[str, Payload]) -> Generator[_Done, None, None]:
         """What came of each request; every key comes once."""
         stop, left, in_a_row, last = threading.Event(), dict.fromkeys(keys), 0, ""
-        with self._connected() as line:
+        with self.line() as line:
 
             def one(key: str) -> Reply | DibsError:
                 return self._bought(key, bodies[key], line, stop)
@@ -204,6 +265,27 @@ class ChatClient(ABC):
         problem = f"was not asked, since {HOPELESS} requests in a row failed, the last because {last}"
         for key in left:
             yield Done(key, ProviderError(problem, where=self.name, todo=RESUME))
+
+    def _by_batch(self, keys: Sequence[str], bodies: Mapping[str, Payload]) -> Generator[_Done, None, None]:
+        """What came of each request that is not still with the provider.
+
+        Raises:
+            PendingError: at the end, if any is.
+            MissingError: the key is refused.
+        """
+        assert self._batches is not None
+        requests = {key: self._dialect.spoken(bodies[key]) for key in keys}
+        for results in self._batches.results(requests):
+            for done in results:  # all are kept before any is looked at
+                if isinstance(done.result, Reply):
+                    self._charge(done.result)
+                    self._cache.put(done.item, done.result)
+                    continue
+                self.spent.requests += 1
+                self.spent.failed += 1
+                if isinstance(done.result, MissingError):
+                    raise done.result
+            yield from results
 
     def _bought(self, key: str, body: Payload, line: Line, stop: threading.Event) -> Reply | DibsError:
         """The reply, charged and kept; what concerns all requests is raised.
@@ -230,7 +312,8 @@ class ChatClient(ABC):
         return reply
 
     def _charge(self, reply: Reply) -> None:
-        usd = price(self._card, reply.prompt_tokens, reply.completion_tokens)
+        charge = batch_price if self._batches else price
+        usd = charge(self._card, reply.prompt_tokens, reply.completion_tokens)
         with self._spending:
             spent = self.spent
             spent.requests += 1

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from dibs.llm.calls import FailedCallError, check_reply
+from dibs.retry import connected
 
 Payload = dict[str, Any]
 Post = Callable[[Payload], bytes]
@@ -26,14 +27,16 @@ def posting(address: str, key: str | None, *, timeout: float, connections: int) 
     """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    with httpx.Client(headers=headers, timeout=timeout, limits=limits) as client:
+    with connected(lambda: httpx.Client(headers=headers, timeout=timeout, limits=limits)) as client:
 
         def post(payload: Payload) -> bytes:
             try:
                 reply = client.post(address, json=payload)
             except httpx.RequestError as error:
                 raise FailedCallError(f"{type(error).__name__}: {error}") from None
-            check_reply(reply.status_code, reply.headers, reply.content)
-            return reply.content
+            # What a server says is kept and shown: a key that it repeats stays here.
+            body = reply.content.replace(key.encode(), b"***") if key else reply.content
+            check_reply(reply.status_code, reply.headers, body)
+            return body
 
         yield post

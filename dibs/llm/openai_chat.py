@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlsplit
 
 from dibs.llm.address import filled_in
+from dibs.llm.batch_api import BatchApi, Terms, batches_at
 from dibs.llm.engine import ChatClient, Line
 from dibs.llm.http import posting
 from dibs.llm.service import Service, find_service, plain_url
@@ -26,6 +27,7 @@ class OpenAIChat(ChatClient):
     """
 
     adapter = "openai"
+    terms = Terms("/v1/chat/completions", "24h", 50_000)
 
     def _address(self) -> str:
         card = self._card
@@ -39,8 +41,11 @@ class OpenAIChat(ChatClient):
         with posting(address, service.key, timeout=self._patience.timeout, connections=most) as post:
             yield Line(service, post)
 
+    def _batch_api(self) -> AbstractContextManager[BatchApi]:
+        return batches_at(self._url, self._service(), self._limiter, self._patience)
+
     def _service(self) -> Service:
         card, provider = self._card, "OpenAI" if self._url == _OWN else urlsplit(self._url).netloc
         if card.base_url and not card.key:
             return Service(card.name, provider, "the variable that `key` in the card names", None)
-        return find_service(card.name, provider, self._url, card.key or _KEY)
+        return find_service(card.name, provider, self._url, card.key, _KEY)

@@ -19,9 +19,10 @@ _KINDS: dict[str, type] = {
     "max_tokens_field": str,
     "concurrency": int,
     "timeout": float,
+    "batch_requests": int,
 }
 _SAID = {bool: "true or false", str: "text", int: "a whole number above 0", float: "a number above 0"}
-_QUIET = frozenset({"concurrency", "timeout"})
+_QUIET = frozenset({"concurrency", "timeout", "batch_requests"})
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ChatOptions:
         max_tokens_field  `max_completion_tokens` for a server that wants it in place of `max_tokens`
         concurrency       requests under way at any time, at most (32)
         timeout           seconds without a byte after which a request has failed (120)
+        batch_requests    requests in one batch of `--batch-api`, at most (what the provider takes)
 
     The second to the fifth are found out by asking, where the card does not say.
     """
@@ -47,6 +49,7 @@ class ChatOptions:
     """Parts of a request that the server does not take, as `Dialect` calls them."""
     concurrency: int
     timeout: float | None
+    batch_requests: int | None
     telling: dict[str, Any]
     """Those that change replies, as the card has them."""
 
@@ -80,6 +83,7 @@ def read_options(card: LLMCard, more: Mapping[str, type], quiet: frozenset[str] 
         refused=frozenset(refused | ({_FIELDS[0]} if field != _FIELDS[0] else set())),
         concurrency=options.get("concurrency", 32),
         timeout=options.get("timeout"),
+        batch_requests=options.get("batch_requests"),
         telling={name: options[name] for name in sorted(options.keys() - _QUIET - quiet)},
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from dibs.errors import InputError, MissingError
+from dibs.keys import check_key, is_loopback, may_go, say_key
+from dibs.redact import redacted
 
 _LONGEST_MESSAGE = 300
 
@@ -25,19 +26,29 @@ class Service:
 
     def shown(self, message: str) -> str:
         """The message as one short line without the key."""
-        safe = message.replace(self.key, f"${self.variable}") if self.key else message
+        safe = redacted(message.replace(self.key, f"${self.variable}") if self.key else message)
         line = " ".join(safe.split()) or "no reason given"
         return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "..."
 
 
-def find_service(model: str, provider: str, url: str, variable: str) -> Service:
+def find_service(model: str, provider: str, url: str, named: str | None, usual: str) -> Service:
     """The service with the key that the environment holds; a server on this machine needs none.
 
+    Args:
+        named: The environment variable that the card names.
+        usual: The adapter's own, where the card names none. To a host that it does not belong to, it is not
+            sent, and no key is.
+
     Raises:
+        InputError: the variable that the card names is not for that address, see `dibs.keys`.
         MissingError: there is no key, or it cannot be one.
     """
+    if named is None and not may_go(usual, url):
+        return Service(model, provider, "the variable that `key` in the card names", None)
+    variable = named or usual
+    check_key(variable, url, model)
     key = os.environ.get(variable, "").strip() or None
-    if key is None and not _is_loopback(url):
+    if key is None and not is_loopback(url):
         raise MissingError(
             f"the environment variable {variable} is not set",
             where=model,
@@ -49,6 +60,8 @@ def find_service(model: str, provider: str, url: str, variable: str) -> Service:
             where=model,
             todo="Set it to the key alone, without blanks or line ends.",
         )
+    if key is not None:
+        say_key(variable, url, model)
     return Service(model, provider, variable, key)
 
 
@@ -76,11 +89,3 @@ def plain_url(url: str, where: str) -> str:
             todo="Give it as https://HOST/v1; a key belongs into the environment.",
         )
     return url.rstrip("/")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,7 +12,7 @@ from mteb import ResultCache
 from mteb.results import TaskResult
 
 from dibs.cards import ModelCard
-from dibs.errors import InputError
+from dibs.errors import DamagedError, InputError
 from dibs.files import digest, slug
 from dibs.mteb.meta import model_meta, model_type
 from dibs.records import MTEB, Record
@@ -31,13 +31,16 @@ def write_mteb(record: Record, folder: Path) -> Path:
     card = ModelCard(name="pipeline", adapter=str(settings.get("retriever")))
     meta = model_meta(card, digest(settings)[:12], None, model_type(settings), None)
     meta = meta.model_copy(update={"name": f"dibs/{slug(record.pipeline)}"})
-    cache = ResultCache(folder)
+    cache, task = ResultCache(folder), _task_name(record)
     cache.save_to_cache(TaskResult.from_disk(record.folder / MTEB), meta)
-    return Path(cache.get_task_result_path(_task_name(record), meta))
+    return Path(cache.get_task_result_path(task, meta))
 
 
 def _task_name(record: Record) -> str:
-    return str(json.loads((record.folder / MTEB).read_text(encoding="utf-8"))["task_name"])
+    name = str(json.loads((record.folder / MTEB).read_text(encoding="utf-8"))["task_name"])
+    if name != slug(name):  # MTEB names a file so, and a record may be a stranger's
+        raise DamagedError(f"the task {name!r} is no name of a file", where=str(record.folder / MTEB))
+    return name
 
 
 @dataclass(frozen=True)

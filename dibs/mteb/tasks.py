@@ -70,6 +70,12 @@ class DibsTask(AbsTaskRetrieval):
             source = {"path": self.metadata.dataset["path"], "revision": named.revision}
             self.metadata = self.metadata.model_copy(update={"dataset": source})
         data = self._data
+        gold = {name for grades in data.qrels.values() for name in grades}
+        if self.card.levels and gold - set(data.document_ids):
+            raise InputError(
+                f"the gold of {self.card.name} is not of what its corpus holds ({self.card.levels[-1]})",
+                todo="MTEB scores what is retrieved itself; dibs run scores it by page and document too.",
+            )
         # The text is whole: with a column `title`, MTEB would put the title before it once more.
         texts = list(data.document_texts(self.card.template(self.template)))
         split = RetrievalSplitData(

@@ -43,7 +43,7 @@ def retrieved(record: Record, dataset: Dataset, asked: Sequence[Question], k: in
     Raises:
         InputError: it is no record of a retrieval, or of other data; DamagedError: it is not whole.
     """
-    if record.kind != "retrieval":
+    if record.kind not in ("retrieval", "run"):
         raise InputError(f"is a record of {record.kind}, not of a retrieval", where=record.name)
     if faults := record.faults():
         todo = "Delete that folder and run again."

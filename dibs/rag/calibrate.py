@@ -16,7 +16,7 @@ from dibs.provenance import git, hardware, versions
 from dibs.rag.agreement import VERDICTS, Compared, agreement, rates, three_way
 from dibs.rag.judges.base import Case, Judge, Judgement, Verdict
 from dibs.rag.labels import Label, Labels
-from dibs.records import QUERIES, SCORES, Record, record_folder, table_bytes, write_record
+from dibs.records import QUERIES, SCORES, Record, making, record_folder, table_bytes, write_record
 from dibs.scoring.statistics import LEVEL, RESAMPLES, SEED
 from dibs.workspace import Workspace
 
@@ -88,8 +88,19 @@ def calibrate(work: Calibrating, workspace: Workspace) -> Done:
     """
     inputs = work.inputs()
     record = Record(record_folder(workspace.results, FOLDER, work.judge.name, inputs))
-    if record.finished and not record.faults() and not record.scores["unscored"]:
+    if _stands(record):
         return Done(record, True)
+    with making(record.folder, workspace.cache):
+        if _stands(Record(record.folder)):  # another process made it, while this one waited
+            return Done(Record(record.folder), True)
+        return Done(_made(work, record, inputs), False)
+
+
+def _stands(record: Record) -> bool:
+    return record.finished and not record.faults() and not record.scores["unscored"]
+
+
+def _made(work: Calibrating, record: Record, inputs: dict[str, Any]) -> Record:
     told = judged(work)
     scores = scores_of(work.labels.rows, told)
     spent = getattr(work.judge, "spent", None)
@@ -117,7 +128,7 @@ def calibrate(work: Calibrating, workspace: Workspace) -> Done:
         SCORES: (json.dumps(scores, indent=2) + "\n").encode(),
         QUERIES: table_bytes(counts_by_question(work.labels.rows, told)),
     }
-    return Done(write_record(record.folder, manifest, files), False)
+    return write_record(record.folder, manifest, files)
 
 
 def judged(work: Calibrating) -> list[Judgement]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dibs.cards import TaskCard
 from dibs.data.dataset import Dataset
 from dibs.errors import InputError, unknown
+from dibs.scoring.levels import unit_qrels
 from dibs.scoring.statistics import SEED
 from dibs.workspace import Workspace
 
@@ -35,8 +36,9 @@ def questions(task: TaskCard, dataset: Dataset, chosen: Sequence[str]) -> list[Q
     """
     answers = None if task.answers.from_document else _gold_answers(task, dataset)
     found = []
+    qrels = unit_qrels(dataset, task.levels)
     for name in chosen:
-        grades = dataset.qrels.get(name, {})
+        grades = qrels.get(name, {})
         relevant = sorted((doc for doc, grade in grades.items() if grade > 0), key=lambda d: (-grades[d], d))
         if answers is None:
             gold = dataset.document(relevant[0])["text"] if relevant else ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from dibs.data.dataset import check_files
 from dibs.errors import DamagedError
 from dibs.llm.chat import Estimate, Request, Spent
 from dibs.llm.cost import prompt_tokens, tokenizer_of
@@ -16,7 +17,7 @@ from dibs.rag.answer import NO_GOLD, Answer, askable, generate, lines_of, read_a
 from dibs.rag.grade import Graded, grade, subset_rates
 from dibs.rag.judges.base import Verdict
 from dibs.rag.work import Work, cost_of
-from dibs.records import QUERIES, SCORES, Record, record_folder, table_bytes, write_record
+from dibs.records import QUERIES, SCORES, Record, making, record_folder, table_bytes, write_record
 from dibs.workspace import Workspace
 
 ANSWERS, VERDICTS, TEXTS = "answers.jsonl", "verdicts.jsonl", "texts.jsonl"
@@ -59,6 +60,17 @@ def answer_arm(work: Work, workspace: Workspace) -> Done:
         if any(manifest.get(name) != value for name, value in work.stated().items()):
             return Done(_write(work, found.record.folder, found.stored, manifest), True)
         return Done(found.record, True)
+    with making(found.record.folder, workspace.cache):
+        return _made(work, workspace, found)
+
+
+def _made(work: Work, workspace: Workspace, found: _Found) -> Done:
+    """The record, made by this process or, while it waited, by another."""
+    if not found.finished and found.record.finished:
+        found = _find(work, workspace)
+        if found.stored and not (work.retry_errors and found.stored.failed):
+            return Done(found.record, True)
+    check_files(work.dataset)
     _warn_of_length(work, found.kept)
     asked, judged = _spent(work.generator), _spent(work.judge)
     answers = generate(work.asking, work.questions, work.generator, found.kept)
@@ -129,6 +141,8 @@ class _Found:
 
     record: Record
     """The work's own, finished or not."""
+    finished: bool
+    """Whether it was when this was found."""
     stored: _Stored | None
     """What it holds, if it is whole."""
     kept: dict[str, Answer]
@@ -141,7 +155,7 @@ def _find(work: Work, workspace: Workspace) -> _Found:
     stored = _stored(record) if record.finished else None
     answers = stored.answers if stored else _sibling_answers(inputs, record.folder)
     kept = [a for a in answers if a.error != NO_GOLD and not (work.retry_errors and a.error)]
-    return _Found(record, stored, {answer.query_id: answer for answer in kept})
+    return _Found(record, record.finished, stored, {answer.query_id: answer for answer in kept})
 
 
 def _sibling_answers(inputs: dict[str, Any], folder: Path) -> list[Answer]:

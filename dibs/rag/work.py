@@ -105,6 +105,7 @@ class Work:
                 "documents_given": len(given),
                 "documents_cut": sum(passages.is_cut(name) for name in given),
                 "answers_cut_off": sum(answer.finish == "length" for answer in answers),
+                **_engine(self.generator),
             },
             "command": self.command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,6 +134,12 @@ def cost_of(
         "paid": paid and asdict(paid),
         "judge": judged and asdict(judged),
     }
+
+
+def _engine(generator: ChatModel) -> dict[str, Any]:
+    """What sent the requests, if other processes did."""
+    relay = getattr(generator, "relay", None)
+    return {"engine": relay.about} if relay is not None and relay.about else {}
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

@@ -175,6 +175,8 @@ def cost_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
         counts = (f"{row[name]:,}" for name in _COSTS[:-1])
         table.add_row(Text(printable(row["pipeline"])), *counts, _money(row["usd"]))
     yield table
+    if all(row["batch_usd"] is not None for row in rows):
+        yield Text(f"With --batch-api {_money(sum(row['batch_usd'] for row in rows))} USD, within a day.")
     counted = (
         ""
         if all(row["exact"] for row in rows)

@@ -18,6 +18,7 @@ from dibs.report.data import data_of
 from dibs.report.terminal import printable
 from dibs.retrieval.run import read_run
 from dibs.scoring.compare import Comparison, Difference
+from dibs.scoring.levels import unit_qrels
 from dibs.workspace import Workspace
 
 _TEXT = 100
@@ -117,9 +118,10 @@ def _moved(
         return [Moved(query, "", float(old), float(new), None, None) for query, old, new in pairs]
     runs = [read_run(record.folder / RUN, dataset.query_ids) for record in (first, second)]
     texts = dict(zip(dataset.query_ids, dataset.query_texts(), strict=True))
+    qrels = unit_qrels(dataset, first.manifest["task"].get("levels", ()))
 
     def rank(run: int, query: str) -> int | None:
-        gold = {name for name, grade in dataset.qrels[query].items() if grade > 0}
+        gold = {name for name, grade in qrels[query].items() if grade > 0}
         documents = runs[run].rankings[query].documents
         return next((place for place, name in enumerate(documents, start=1) if name in gold), None)
 

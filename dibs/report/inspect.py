@@ -15,6 +15,7 @@ from dibs.records import QUERIES, RUN, SCORES, Record
 from dibs.report.data import data_of
 from dibs.report.terminal import printable
 from dibs.retrieval.run import read_run
+from dibs.scoring.levels import unit_qrels
 from dibs.scoring.statistics import Estimate
 from dibs.workspace import Workspace
 
@@ -84,7 +85,8 @@ def query_view(record: Record, query: str, top: int, workspace: Workspace) -> It
     ranking = read_run(record.folder / RUN).rankings.get(query)
     documents = ranking.documents if ranking else []
     ranks = {name: place for place, name in enumerate(documents, start=1)}
-    gold = {name: grade for name, grade in dataset.qrels[query].items() if grade > 0}
+    qrels = unit_qrels(dataset, record.manifest["task"].get("levels", ()))
+    gold = {name: grade for name, grade in qrels[query].items() if grade > 0}
     fields = dataset.query(query)
     yield Text(printable(f"{query}: {fields['text']}"), style="bold")
     if fields.get("answer"):

@@ -44,6 +44,9 @@ def plan_table(planned: Sequence[Estimate]) -> Iterator[RenderableType]:
         yield Text(
             f"In all about {tokens:,} tokens, {usd:,.2f} USD{more}. The provider's own count may differ."
         )
+        if any(one.batch_usd is not None for one in steps):
+            batch = sum(one.usd or 0 if one.batch_usd is None else one.batch_usd for one in steps)
+            yield Text(f"With --batch-api {batch:,.2f} USD{more}, and done within a day.")
     if any(one.seconds for one in steps):
         yield Text("Times are at the pace of earlier records, whatever machine made them.")
     for note in dict.fromkeys(f"{one.pipeline}: {one.note}" for one in steps if one.note):

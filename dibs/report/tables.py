@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -19,6 +20,7 @@ from dibs.workspace import Workspace
 if TYPE_CHECKING:
     from dibs.evaluate import Done
 
+_NO_GOLD = "the task has no gold: no query is judged yet"
 _NAMED = 3
 """Queries that are named of many."""
 _SHOWN = ("recall@1", "recall@5", "recall@10", "recall@30", "recall@100", "success@10", "ndcg@10", "mrr@10")
@@ -28,18 +30,23 @@ def as_rows(records: Sequence[Record], by: str | None, workspace: Workspace) -> 
     """One JSON object for each record and subset; with `by`, for each value of that field too."""
     rows = []
     for record in records:
+        told = {
+            "task": record.task,
+            "pipeline": record.pipeline,
+            "record": f"results/{record.name}",
+            "n_documents": record.manifest["data"]["documents"],
+        }
+        if record.kind == "run":
+            rows.append(told | {"subset": "all", "n_queries": 0, "measures": {}, "lacking": _NO_GOLD})
+            continue
+        level = {"level": record.scores["level"]} if "level" in record.scores else {}
         for subset, queries, measures in _subsets(record, by, workspace):
-            rows.append(
-                {
-                    "task": record.task,
-                    "subset": subset,
-                    "pipeline": record.pipeline,
-                    "record": f"results/{record.name}",
-                    "n_queries": queries,
-                    "n_documents": record.manifest["data"]["documents"],
-                    "measures": {name: found.as_dict() for name, found in measures.items()},
-                }
-            )
+            values = {name: found.as_dict() for name, found in measures.items()}
+            rows.append(told | level | {"subset": subset, "n_queries": queries, "measures": values})
+        for name, at in record.scores.get("levels", {}).items():
+            if at["measures"] is not None and name != record.scores["level"]:
+                about = {"level": name, "subset": "all", "n_queries": at["n_queries"], "short": at["short"]}
+                rows.append(told | about | {"n_documents": at["units"], "measures": at["measures"]})
     return rows
 
 
@@ -47,16 +54,24 @@ def run_tables(done: Sequence[Done], by: str | None, workspace: Workspace) -> It
     """A table for each task with its pipelines as rows, and below it what has to be known of them."""
     for task in dict.fromkeys(one.record.task for one in done):
         mine = [one for one in done if one.record.task == task]
-        yield _task_table(mine, by, workspace)
-        for note in _notes(mine):
-            yield Text(printable(note))
+        if scored := [one for one in mine if one.record.kind != "run"]:
+            yield _task_table(scored, by, workspace)
+            for note in _notes(scored):
+                yield Text(printable(note))
+        for one in mine:
+            if one.record.kind == "run":
+                yield Text(printable(_unscored(one.record)))
 
 
 def _task_table(done: Sequence[Done], by: str | None, workspace: Workspace) -> Table:
     manifest = done[0].record.manifest
     main = manifest["scoring"]["main_measure"]
     shown = [name for name in dict.fromkeys((main, *_SHOWN)) if name in manifest["scoring"]["measures"]]
-    rows = [(one.record.pipeline, *row) for one in done for row in _subsets(one.record, by, workspace)]
+    rows = [
+        (one.record.pipeline, *row)
+        for one in done
+        for row in chain(_subsets(one.record, by, workspace), _levels(one.record))
+    ]
     whole = all(subset == "all" for _, subset, *_ in rows)
     counts = f"{manifest['data']['queries']:,} queries, {manifest['data']['documents']:,} documents"
     table = Table(
@@ -77,11 +92,21 @@ def _task_table(done: Sequence[Done], by: str | None, workspace: Workspace) -> T
     return table
 
 
+def _unscored(record: Record) -> str:
+    return (
+        f"{record.pipeline}: results/{record.name}; not scored: {_NO_GOLD}. "
+        f"dibs task label {record.task} makes gold; dibs rag --retrieval {record.name} answers from this run."
+    )
+
+
 def _notes(done: Sequence[Done]) -> Iterator[str]:
     manifest = done[0].record.manifest
     cluster = manifest["scoring"]["cluster"]
     grouped = f"clusters of equal {cluster}" if cluster else "queries"
     yield f"Intervals: bootstrap over {grouped}, seed {manifest['scoring']['interval']['seed']}."
+    yield from _of_levels(done[0].record)
+    if synthetic := manifest["task"].get("synthetic"):
+        yield f"Synthetic: no person asked these queries; {synthetic} made them. See the task's card."
     if manifest["data"]["lacking"]:
         yield f"Not the whole task: {manifest['data']['lacking']}."
     for one in done:
@@ -96,6 +121,7 @@ def _notes(done: Sequence[Done]) -> Iterator[str]:
             paid = "" if cost["usd"] is None else f", {cost['usd']:,.4f} USD"
             parts.append(f"{cost['billed_tokens']:,} tokens billed{paid}")
         parts += _reranked(one.record.manifest["about"])
+        parts += _short(one.record)
         if cost["documents_cut"]:
             share = cost["documents_cut"] / data["documents"]
             parts.append(f"{share:.0%} of the documents are longer than the model takes and were cut")
@@ -136,6 +162,33 @@ def _subsets(
             len(rows),
             dict(zip(names, estimate(rows[names].to_numpy(), clusters), strict=True)),
         )
+
+
+def _levels(record: Record) -> Iterator[tuple[str, int, dict[str, Estimate]]]:
+    """The whole task at the levels that have gold, besides the one that it is measured at."""
+    for name, at in record.scores.get("levels", {}).items():
+        if at["measures"] is not None and name != record.scores["level"]:
+            values = {measure: Estimate(**value) for measure, value in at["measures"].items()}
+            yield f"by {name}", at["n_queries"], values
+
+
+def _of_levels(record: Record) -> Iterator[str]:
+    """At which levels a task was measured, and where a run holds too little for a measure."""
+    levels = record.scores.get("levels", {})
+    if not levels:
+        return
+    units = ", ".join(f"{at['units']:,} by {name}" for name, at in levels.items())
+    main = record.scores["level"]
+    yield f"Measured by {main}, the finest level at which every query has gold; the corpus has {units}."
+    if lacking := [name for name, at in levels.items() if at["measures"] is None]:
+        yield f"By {' and '.join(lacking)} nothing is measured: no gold says which is right."
+
+
+def _short(record: Record) -> Iterator[str]:
+    for name, at in record.scores.get("levels", {}).items():
+        if counts := {measure: count for measure, count in at["short"].items() if measure in _SHOWN}:
+            listed = ", ".join(f"{measure} {count:,}" for measure, count in counts.items())
+            yield f"by {name}, too few were kept for some queries, which lowers: {listed}"
 
 
 def _field(record: Record, name: str, workspace: Workspace) -> dict[str, str]:

@@ -67,7 +67,10 @@ def filtered_view(
 def cost_view(ahead: Mapping[str, Estimate]) -> list[RenderableType]:
     """What would be asked, and what it would cost at most."""
     return [
-        plain_table(cost_rows(ahead), ["llm", "requests", "cached", "prompt tokens", "answer tokens", "usd"])
+        plain_table(
+            cost_rows(ahead),
+            ["llm", "requests", "cached", "prompt tokens", "answer tokens", "usd", "usd by batch"],
+        )
     ]
 
 
@@ -81,6 +84,7 @@ def cost_rows(ahead: Mapping[str, Estimate]) -> list[dict[str, Any]]:
             "prompt tokens": one.prompt_tokens,
             "answer tokens": one.completion_tokens,
             "usd": None if one.usd is None else round(one.usd, 4),
+            "usd by batch": None if one.batch_usd is None else round(one.batch_usd, 4),
         }
         for name, one in ahead.items()
     ]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from dibs.files import sha256_file, write_json
+from dibs.files import folder_aside, sha256_file, write_json
 
 _DONE = "done.json"
 """Written last into an index's folder, with the hash of every other file."""
@@ -27,16 +26,11 @@ def kept(folder: Path, write: Callable[[Path], None], read: Callable[[Path], Ind
                 return read(folder)
         warnings.warn(f"{folder}: the index is damaged and made anew", stacklevel=2)
         shutil.rmtree(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
-    try:
+    with folder_aside(folder.parent) as work:
         write(work)
         write_json(work / _DONE, _hashes(work))
-        work.chmod(0o755)  # mkdtemp makes folders that nobody else may read
         with suppress(OSError):  # another process was first; its index is the same
             work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return read(folder)
 
 

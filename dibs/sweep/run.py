@@ -17,11 +17,12 @@ from dibs.encoders.pooled import passes
 from dibs.evaluate import Work, evaluate, how_made, stated
 from dibs.files import digest
 from dibs.progress import track
-from dibs.records import QUERIES, RUN, SCORES, Record, record_folder, table_bytes, write_record
+from dibs.records import QUERIES, RUN, SCORES, Record, making, record_folder, table_bytes, write_record
 from dibs.retrieval.base import Cost, Retriever, Search
 from dibs.retrieval.dense import DenseRetriever
 from dibs.retrieval.run import read_run
-from dibs.scoring.measures import Measure, Values, score
+from dibs.scoring.levels import score_main
+from dibs.scoring.measures import Measure, Values
 from dibs.scoring.split import Split, split
 from dibs.scoring.statistics import SEED
 from dibs.sweep.choose import Choice, choose
@@ -99,8 +100,8 @@ def sweep(work: Sweep, workspace: Workspace) -> Swept:
     The vectors that all configurations need are made first, each pass over the texts once. The
     configurations have no records of their own; a part of a hybrid has.
     """
-    inputs, halves = work.inputs(), work.split
-    for weakness in halves.weaknesses():
+    inputs = work.inputs()
+    for weakness in work.split.weaknesses():
         warnings.warn(weakness, stacklevel=2)
     pipeline = f"sweep {work.name}"
     record = Record(record_folder(workspace.results, work.base.task.name, pipeline, inputs))
@@ -108,19 +109,27 @@ def sweep(work: Sweep, workspace: Workspace) -> Swept:
         if not (faults := record.faults()):
             return Swept(record, True)
         warnings.warn(f"{record.name}: {'; '.join(faults)}; it is made anew", stacklevel=2)
+    with making(record.folder, workspace.cache):
+        found = Record(record.folder)  # another process may have made it, while this one waited
+        if found.finished and not found.faults():
+            return Swept(found, True)
+        return Swept(_made(work, workspace, record, inputs), False)
+
+
+def _made(work: Sweep, workspace: Workspace, record: Record, inputs: dict[str, Any]) -> Record:
     cost = _encode(work, workspace)
     values = list(_scored(work, workspace))
     main = Measure.parse(work.base.task.main_measure)
     table = np.column_stack([found[main] for found in values])
     distances = [one.distance for one in work.configurations]
-    choice = choose(table, halves.development, work.clusters, distances)
+    choice = choose(table, work.split.development, work.clusters, distances)
     manifest = how_made(work.base, inputs, cost, {}) | stated(work.base)
-    manifest |= {"kind": "sweep", "pipeline": pipeline, "command": work.command}
+    manifest |= {"kind": "sweep", "pipeline": f"sweep {work.name}", "command": work.command}
     files = {
         SCORES: (json.dumps(_scores(work, values, choice), indent=2) + "\n").encode(),
         QUERIES: table_bytes(_columns(work, table)),
     }
-    return Swept(write_record(record.folder, manifest, files), False)
+    return write_record(record.folder, manifest, files)
 
 
 def _encode(work: Sweep, workspace: Workspace) -> Cost:
@@ -160,10 +169,10 @@ def _scored(work: Sweep, workspace: Workspace) -> Iterator[dict[Measure, Values]
     parts = [evaluate(part, workspace).record for part in base.parts]
     runs = [read_run(part.folder / RUN, dataset.query_ids) for part in parts]
     search = Search(dataset, base.task.template(base.template), workspace.cache, runs)
-    qrels = {query: dataset.qrels[query] for query in dataset.query_ids}
     with track("Sweeping", len(work.configurations), "configurations") as advance:
         for one in work.configurations:
-            yield score(one.retriever.search(search, base.depth).run, qrels, base.measures)
+            run = one.retriever.search(search, base.depth).run
+            yield score_main(run, base.task, dataset, base.measures)
             advance(1)
 
 

@@ -1,11 +1,11 @@
-"""The documents that queries are made of: a task's corpus, or a folder's tables and texts."""
+"""The documents that queries are made of: a task's corpus, or a folder's files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,11 +13,14 @@ import pyarrow as pa
 from dibs.cards import TaskCard
 from dibs.data.content import content_of
 from dibs.data.dataset import QRELS_SCHEMA, Dataset
-from dibs.data.rows import Row, lines, rows, texts_table
+from dibs.data.documents.gather import gather
+from dibs.data.documents.scan import scan
+from dibs.data.spool import Spool
 from dibs.errors import InputError
+from dibs.scoring.levels import unit_qrels
 
-_TABLES = (".jsonl", ".jsonl.gz", ".parquet", ".csv", ".csv.gz")
-_TEXTS = (".txt", ".md")
+_NAMED = 5
+"""Files that are named of those that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Collection:
     """The ids of the documents that answer the task's own queries."""
     licence: str = "not stated"
     is_task: bool = False
+    levels: tuple[str, ...] = ()
+    """The task's."""
 
     @cached_property
     def ids(self) -> list[str]:
@@ -55,9 +60,10 @@ class Collection:
 
     @cached_property
     def groups(self) -> list[str]:
-        """Each document's group: its column's value; else its id up to the last slash; else its id."""
+        """Each document's group: its column's value; else its folder; else the file that it is a page of."""
         if self.group_field is None:
-            return [name.rpartition("/")[0] or name for name in self.ids]
+            whole = self.ids if self.is_task else [str(name) for name in self.table["document"].to_pylist()]
+            return [name.rpartition("/")[0] or name for name in whole]
         column = self.table[self.group_field].to_pylist()
         return [value or name for value, name in zip(column, self.ids, strict=True)]
 
@@ -86,49 +92,48 @@ def of_task(card: TaskCard, dataset: Dataset, *, template: str | None, group: st
     field = group or (card.cluster if card.cluster in columns else None)
     text = card.template(template)
     next(dataset.document_texts(text), None)  # says what is wrong with a template
-    gold = {doc for grades in dataset.qrels.values() for doc, grade in grades.items() if grade > 0}
+    qrels = unit_qrels(dataset, card.levels)
+    gold = {doc for grades in qrels.values() for doc, grade in grades.items() if grade > 0}
     return Collection(
-        card.name, dataset.corpus, dataset.info.sha256, text, field, frozenset(gold), card.licence, True
+        card.name,
+        dataset.corpus,
+        dataset.info.sha256,
+        text,
+        field,
+        frozenset(gold),
+        card.licence,
+        True,
+        card.levels,
     )
 
 
 def of_folder(folder: Path, *, group: str | None) -> Collection:
-    """The documents of a folder: rows of its tables (id, text, title and more), and its texts, one each.
+    """The documents of a folder, or of one table: rows of tables, pages of PDFs, and other files whole.
+
+    What cannot be read is passed over with a warning that names it.
 
     Raises:
-        InputError: it holds none, or a row is malformed; file and line are named.
+        InputError: nothing in it can be read; file and line are named.
     """
-    if not folder.is_dir():
-        raise InputError("there is no such folder", where=str(folder))
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    known = [path for path in paths if path.name.lower().endswith((*_TABLES, *_TEXTS))]
-    if not known:
-        kinds = ", ".join((*_TABLES, *_TEXTS))
-        raise InputError("holds no documents", where=str(folder), todo=f"Files that are read: {kinds}.")
-    found = chain.from_iterable(_rows(path, folder) for path in known)
-    table = texts_table(found, "document", str(folder), titles=True)
+    found = scan(folder)
+    with Spool(None, str(folder)) as spool:
+        gathered = gather(found, spool, by="page")
+    for one in gathered.skipped[:_NAMED]:
+        warnings.warn(f"{one.place} is passed over: {one.why}", stacklevel=2)
+    if (more := len(gathered.skipped) - _NAMED) > 0:
+        warnings.warn(f"{more:,} more files are passed over", stacklevel=2)
+    return of_table(found.name, gathered.table, group=group, where=str(folder))
+
+
+def of_table(name: str, table: pa.Table, *, group: str | None, where: str) -> Collection:
+    """The documents that were gathered from files.
+
+    Raises:
+        InputError: they have no such field.
+    """
     if group is not None and group not in table.column_names:
         columns = ", ".join(table.column_names)
-        raise InputError(
-            f"the documents have no field {group!r}", where=str(folder), todo=f"They have: {columns}."
-        )
+        raise InputError(f"the documents have no field {group!r}", where=where, todo=f"They have: {columns}.")
     nothing = pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())})
     sha256 = content_of(table, nothing, QRELS_SCHEMA.empty_table()).sha256
-    return Collection(folder.resolve().name, table, sha256, "{title} {text}", group)
-
-
-def _rows(path: Path, folder: Path) -> Iterator[Row]:
-    name = path.name.lower()
-    if name.endswith(_TEXTS):
-        for _ in lines(path):  # says what keeps the file from being read
-            pass
-        text = path.read_text(encoding="utf-8-sig")
-        place = path.relative_to(folder)
-        yield Row({"id": place.as_posix(), "title": _title(text, place), "text": text}, str(path))
-    else:
-        yield from rows(path)
-
-
-def _title(text: str, place: Path) -> str:
-    first = text.partition("\n")[0]
-    return first.lstrip("# ").strip() if first.startswith("#") else place.stem.replace("_", " ")
+    return Collection(name, table, sha256, "{title} {text}", group)

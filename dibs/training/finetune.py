@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from dibs.encoders.sentence_transformers import SentenceTransformersEncoder
 from dibs.encoders.weights import locate, weights_sha256
 from dibs.errors import InputError
 from dibs.evaluate import Work
-from dibs.files import digest, write_json
+from dibs.files import digest, folder_aside, write_json
 from dibs.provenance import git, hardware, versions
 from dibs.training.development import Development, Evaluation
 from dibs.training.gates import gain, refuse_unlearnt
@@ -182,15 +181,10 @@ def _save(model: SentenceTransformer, job: Job, folder: Path) -> None:
     if limit is not None:
         model.max_seq_length = limit
     model.prompts = {role: job.encoder.settings(role)["prompt"] for role in ("query", "document")}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
-    try:
+    with folder_aside(folder.parent) as work:
         model.save_pretrained(str(work), create_model_card=False)
-        work.chmod(0o755)  # mkdtemp makes folders that nobody else may read
         shutil.rmtree(folder, ignore_errors=True)  # of a run that ended before it said how it was made
         work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _about(

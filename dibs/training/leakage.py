@@ -18,6 +18,7 @@ import numpy as np
 
 from dibs.data.dataset import Dataset, Qrels
 from dibs.encoders.base import FloatArray
+from dibs.scoring.levels import unit_qrels
 from dibs.training.documents import Collection
 from dibs.training.pairs import Pair
 from dibs.training.words import normalised, words
@@ -69,7 +70,7 @@ def as_test(dataset: Dataset, collection: Collection) -> Test:
         task=collection.name,
         data=collection.sha256,
         queries=queries,
-        qrels=dataset.qrels,
+        qrels=unit_qrels(dataset, collection.levels),
         documents={document.id: document.text for document in gold},
         groups={document.id: document.group for document in gold},
     )

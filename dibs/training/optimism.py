@@ -13,7 +13,8 @@ from dibs.errors import DamagedError
 from dibs.evaluate import Work
 from dibs.files import write_json
 from dibs.retrieval.base import Search as Query
-from dibs.scoring.measures import Measure, score
+from dibs.scoring.levels import score_main
+from dibs.scoring.measures import Measure
 from dibs.training.outcome import Outcome, card_of, outcome
 from dibs.training.tune import Search, Tried, chosen
 
@@ -57,8 +58,7 @@ def _mean(search: Search, model: str, make: Make) -> float:
         with tempfile.TemporaryDirectory(dir=search.folder) as cache:  # a trial's vectors serve nobody else
             asked = Query(work.dataset, work.task.template(work.template), Path(cache))
             run = work.retriever.search(asked, work.depth).run
-        qrels = {query: work.dataset.qrels[query] for query in work.dataset.query_ids}
-        known[key] = float(score(run, qrels, [main])[main].mean())
+        known[key] = float(score_main(run, work.task, work.dataset, [main])[main].mean())
         write_json(path, known)
     return known[key]
 

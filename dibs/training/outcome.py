@@ -54,7 +54,7 @@ def outcome(home: Path, name: str) -> Outcome | None:
         about = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         todo = f"Delete {path} and finetune again."
         raise DamagedError(f"cannot be read: {error}", where=str(path), todo=todo) from None
     return Outcome(home / name, about) if (home / name).is_dir() else None

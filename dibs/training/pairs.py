@@ -119,7 +119,7 @@ def read_pairs(folder: Path) -> PairSet:
         hashes = {str(name): str(known) for name, known in manifest["files"].items()}
     except FileNotFoundError:
         raise InputError("there are no pairs", where=str(folder), todo=todo) from None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"cannot be read: {error}", where=str(path), todo=todo) from None
     pairs = list(_pairs(folder / PAIRS))
     for name, known in hashes.items():

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dibs.cards import ModelCard
-from dibs.cli.choices import Choices
-from dibs.cli.resolve import task, work
+from dibs.choices import Choices
 from dibs.errors import InputError
 from dibs.evaluate import Work
+from dibs.resolve import task, work
 from dibs.workspace import Workspace
 from tests.encoders.local_models import make_model
 

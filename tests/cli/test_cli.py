@@ -341,7 +341,7 @@ def test_results_that_cannot_be_written(tiny_workspace: Workspace) -> None:
     tiny_workspace.results.write_text("")
     said = run()
     assert said.code == 2
-    assert "the record cannot be written: " in said.err
+    assert "results: nothing can be written here: it is not a folder" in said.err
     assert "choose another workspace with --workspace" in said.err
 
 

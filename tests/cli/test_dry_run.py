@@ -15,7 +15,7 @@ adapter = "openai"
 dimension = 8
 tokenizer = "characters"
 usd_per_million_tokens = 2.0
-key = "DIBS_TEST_KEY"
+key = "DIBS_TEST_API_KEY"
 query_prompt = "query: "
 """
 RERANKER = """
@@ -27,7 +27,7 @@ usd_per_million_tokens = 1.0
 
 @pytest.fixture
 def place(tiny_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.delenv("DIBS_TEST_KEY", raising=False)
+    monkeypatch.delenv("DIBS_TEST_API_KEY", raising=False)
     add_card(tiny_workspace, "models", "paid", PAID)
     add_card(tiny_workspace, "rerankers", "served", RERANKER)
     return tiny_workspace

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dibs.cli import resolve
+from dibs import resolve
 from dibs.retrieval.rerankers.base import Pair, Reranker, ScoredPairs
 from dibs.workspace import Workspace
 from tests.cli.test_cli import Said, add_card

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cli.choices import Choices
-from dibs.cli.trials import Trials, setting
+from dibs.choices import Choices, setting
+from dibs.cli.trials import Trials
 from dibs.errors import InputError
 from dibs.workspace import Workspace
 from tests.cli.test_cli import Said, add_card

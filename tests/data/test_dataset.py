@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_rows_come_back_whatever_the_batches_and_so_does_the_hash(
     opened = open_dataset(folder)
     assert opened.folder == parts.folder != whole.folder
     assert opened.corpus.to_pylist() == corpus.to_pylist()
-    assert opened.info == whole.info == parts.info
+    assert opened.info == parts.info == replace(whole.info, files=parts.info.files)
     assert whole.info.empty_documents == sum(not row[2].strip() for row in rows)
     assert whole.info.duplicate_documents == len(rows) - len({row[2] for row in rows})
     shutil.rmtree(folder)

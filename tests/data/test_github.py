@@ -11,7 +11,7 @@ import pytest
 from tenacity import wait_none
 
 from dibs.data.fetch import RemoteFile, fetch
-from dibs.data.github import list_files
+from dibs.data.github import Listed, list_files, list_folder
 from dibs.errors import DibsError, InputError, MissingError, ProviderError
 from tests.data.servers import Answer, Server, content, serving, status
 
@@ -227,3 +227,30 @@ def test_a_repository_is_owner_and_name(server: Server, repository: str) -> None
 def test_a_repository_that_may_be_is_asked_for(server: Server, repository: str) -> None:
     server.on(f"/repos/{repository}/git/trees/abc123?recursive=1", tree(blob("a")))
     assert len(list_files(repository, "abc123", "", api=server.url)) == 1
+
+
+FOLDER = "/repos/some/repo/git/trees/abc123"
+
+
+def test_a_folder_is_listed_alone(server: Server) -> None:
+    other = "fedcba9876543210fedcba9876543210fedcba98"
+    parts = [
+        blob("README.md"),
+        {"path": "docs", "mode": "040000", "type": "tree", "sha": other},
+        {"path": "module", "mode": "160000", "type": "commit", "sha": SHA1},
+    ]
+    server.on(FOLDER, tree(*parts))
+    assert list_folder("some/repo", "abc123", api=server.url, wait=wait_none()) == {
+        "README.md": Listed("blob", SHA1),
+        "docs": Listed("tree", other),
+        "module": Listed("commit", SHA1),
+    }
+    assert [asked.path for asked in server.asked] == [FOLDER]
+
+
+def test_a_folder_that_is_cut_off_or_gone_is_an_error(server: Server) -> None:
+    server.on(FOLDER, tree(blob("a"), truncated=True))
+    with pytest.raises(ProviderError, match="a folder has more files than GitHub lists"):
+        list_folder("some/repo", "abc123", api=server.url, wait=wait_none())
+    with pytest.raises(MissingError, match="404"):
+        list_folder("some/repo", "gone", api=server.url, wait=wait_none())

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from dibs.cards import TaskCard
 from dibs.data.dataset import open_dataset
 from dibs.data.prepare import check_pinned, ensure, prepare, prepared, shortfall
-from dibs.data.state import how_to_get
+from dibs.data.state import how_to_get, is_prepared
 from dibs.errors import DamagedError, InputError, MissingError
 from dibs.workspace import Workspace
+
+REPOSITORY = {"name": "a/b", "revision": "0" * 40, "licence": "mit", "attribution": "by a"}
 
 
 def make_card(**values: Any) -> TaskCard:
@@ -98,6 +101,7 @@ def test_a_copy_stays_good_though_the_card_names_no_folder(workspace: Workspace,
     [
         ({}, "Run: dibs data prepare Own --from FOLDER"),
         ({"source": {"kind": "financebench", "repository": "a/b"}}, "Run: dibs data prepare Own"),
+        ({"source": {"kind": "several", "repositories": {"one": REPOSITORY}}}, "Run: dibs data prepare Own"),
         (
             {"released": False},
             "Its data was never released. With a copy: dibs data prepare Own --from FOLDER",
@@ -214,3 +218,35 @@ def test_a_pinned_file_that_cannot_be_read(tmp_path: Path, content: bytes | None
         check_pinned(pinning(b"x"), "a.jsonl", path)
     assert caught.value.where == str(path)
     assert caught.value.todo
+
+
+def test_data_of_the_expected_content_is_current_however_it_was_made(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    made = prepare(make_card(), workspace, folder=make_data(tmp_path / "copy", "one"))
+    source = {"kind": "several", "repositories": {"one": REPOSITORY}}
+    same = make_card(source=source, expect={"documents": 1, "sha256": made.info.sha256})
+    other = make_card(source=source, expect={"documents": 1, "sha256": "0" * 64})
+    found = prepared(same, workspace)
+    assert found is not None
+    assert found.folder == made.folder
+    assert is_prepared(same, workspace.data / "Own")
+    assert shortfall(same, made) is None
+    for card in (other, make_card(source=source)):
+        assert prepared(card, workspace) is None
+        assert not is_prepared(card, workspace.data / "Own")
+    assert shortfall(other, made) == f"texts differ from those expected (content {made.info.sha256[:12]})"
+
+
+def test_data_of_another_content_than_expected_is_not_complete(workspace: Workspace, tmp_path: Path) -> None:
+    card = make_card(expect={"documents": 1, "sha256": "0" * 64})
+    copy = make_data(tmp_path / "copy", "one")
+    with pytest.raises(InputError, match="Own is not complete: texts differ from those expected"):
+        prepare(card, workspace, folder=copy, complete=True)
+    assert prepare(card, workspace, folder=copy).info.documents == 1
+
+
+@pytest.mark.parametrize("revision", ["main", "0" * 39, "0" * 39 + "G", ""])
+def test_a_repository_is_pinned_to_a_whole_commit(revision: str) -> None:
+    with pytest.raises(ValidationError, match="revision"):
+        make_card(source={"kind": "several", "repositories": {"one": REPOSITORY | {"revision": revision}}})

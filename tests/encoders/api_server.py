@@ -12,14 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 
 from dibs.encoders.base import FloatArray
-
-Payload = dict[str, Any]
+from tests import api_server
+from tests.api_server import DROPPED, PAGE, TRUNCATED, ApiHandler, Fault, Payload, status
 
 
 @dataclass(frozen=True)
@@ -34,31 +33,6 @@ class Asked:
     @property
     def texts(self) -> list[str]:
         return list(self.body["input"])
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What the server does instead of a good reply."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
-    drop: bool = False
-    """Close the connection without a word."""
-    truncate: bool = False
-    """Promise more bytes than are sent."""
-    hang: bool = False
-    """Say nothing until the server closes."""
-    change: Callable[[Payload], Any] | None = None
-    """What becomes of a good reply's content."""
-    paid: bool = False
-    """Whether the reply is good all the same."""
-
-
-def status(code: int, message: str = "scripted", **headers: str) -> Fault:
-    """An error in OpenAI's form; headers with `_` for `-`."""
-    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return Fault(code, json.dumps({"error": {"message": message, "code": None}}).encode(), named)
 
 
 def _data(change: Callable[[list[Payload]], Any]) -> Fault:
@@ -79,7 +53,7 @@ def _floats(embedding: Any) -> list[float]:
 
 
 MALFORMED = {
-    "not JSON": Fault(body=b"<html>Welcome to the hotel's network</html>"),
+    "not JSON": PAGE,
     "empty": Fault(body=b""),
     "a list": Fault(body=b"[]"),
     "not UTF-8": Fault(body=b'{"data": "\xff\xfe"}'),
@@ -102,8 +76,6 @@ MALFORMED = {
 }
 SHUFFLED = Fault(change=lambda content: content | {"data": content["data"][::-1]}, paid=True)
 WRONG_DIMENSION = _data(lambda rows: [row | {"embedding": _floats(row["embedding"])[:-1]} for row in rows])
-DROPPED = Fault(drop=True)
-TRUNCATED = Fault(truncate=True)
 
 
 def vector(text: str, dimension: int, input_type: str | None = None) -> FloatArray:
@@ -180,77 +152,28 @@ def _tokens(texts: Sequence[str]) -> int:
     return sum(len(text) // 4 for text in texts)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
-    api: ApiServer
-
+class _Handler(ApiHandler):
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.received())
         asked = Asked(self.path, self.headers["Authorization"] or "", body, time.monotonic())
         fault = self.api.enter(asked)
-        good = fault is None or fault.paid
-        try:
-            self._answer(fault, body)
-        finally:
-            self.api.leave(asked.texts if good else ())
-
-    def _answer(self, fault: Fault | None, body: Payload) -> None:
-        api = self.api
-        if fault is not None and fault.hang:
-            api.closing.wait(30)
-        if fault is not None and (fault.hang or fault.drop):
-            self.close_connection = True
-            return
         if self.path != "/v1/embeddings":
             fault = status(404, f"no such path: {self.path}")
-        if fault is None or fault.change or fault.truncate:
-            api.closing.wait(api.latency)
-            content: Any = api.content(body)
-            if fault is not None and fault.change:
-                content = fault.change(content)
-            self._send(200, json.dumps(content).encode(), (), bool(fault and fault.truncate))
-        else:
-            self._send(fault.status, fault.body, fault.headers, False)
+        good = fault is None or fault.paid
 
-    def _send(self, code: int, body: bytes, headers: Sequence[tuple[str, str]], truncate: bool) -> None:
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers:
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if truncate else body)
-        self.close_connection = self.close_connection or truncate
+        def content() -> Payload:
+            self.api.closing.wait(self.api.latency)
+            reply: Payload = self.api.content(body)
+            return reply
 
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = False  # joined at the end, so that no socket is left open
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # a client that has gone is part of these tests
+        try:
+            self.answer(fault, content)
+        finally:
+            self.api.leave(asked.texts if good else ())
 
 
 @contextmanager
 def serving(**settings: Any) -> Iterator[ApiServer]:
     """An API on 127.0.0.1 while the block runs."""
-
-    class Handler(_Handler):
-        pass
-
-    with _Server(("127.0.0.1", 0), Handler) as server:
-        api = ApiServer(f"http://127.0.0.1:{server.server_port}/v1", **settings)
-        Handler.api = api
-        thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
-        thread.start()
-        try:
-            yield api
-        finally:
-            api.closing.set()
-            server.shutdown()
-            thread.join()
+    with api_server.serving(_Handler, lambda url: ApiServer(f"{url}/v1", **settings)) as api:
+        yield api

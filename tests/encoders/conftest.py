@@ -29,7 +29,7 @@ def make(
     request: pytest.FixtureRequest, server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Make:
     """Makes an encoder of the server's model; words are card fields, `max_tokens` is the task's limit."""
-    monkeypatch.setenv("DIBS_TEST_KEY", KEY)
+    monkeypatch.setenv("DIBS_TEST_API_KEY", KEY)
 
     def made(
         patience: Patience | None = None, most: int = 32, task_limit: int = 2048, **card: Any
@@ -37,7 +37,7 @@ def make(
         fields: dict[str, Any] = {
             "dimension": 8,
             "base_url": server.url,
-            "key": "DIBS_TEST_KEY",
+            "key": "DIBS_TEST_API_KEY",
             "batch_size": 4,
         } | card
         return ENCODERS[request.param](

@@ -12,12 +12,9 @@ import pytest
 from dibs.encoders.base import EncodedBatch, IntArray
 from dibs.encoders.voyage import VoyageEncoder
 from dibs.errors import InputError, MissingError
+from tests.api_server import Fault
 from tests.encoders.api_encoders import KEY, Make, expected, texts
-from tests.encoders.api_server import (
-    SHUFFLED,
-    ApiServer,
-    Fault,
-)
+from tests.encoders.api_server import SHUFFLED, ApiServer
 
 
 def test_vectors_stand_where_their_texts_do(make: Make, server: ApiServer) -> None:
@@ -60,7 +57,7 @@ def test_blank_texts_are_zero_and_not_sent(make: Make, server: ApiServer) -> Non
 def test_nothing_is_asked_where_nothing_is_to_be_sent(
     make: Make, server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DIBS_TEST_KEY")
+    monkeypatch.delenv("DIBS_TEST_API_KEY")
     encoder = make(base_url="https://embeddings.invalid/v1")
     assert encoder.encode([], "query").shape == (0, 8)
     assert not encoder.encode(["", " "], "query").any()
@@ -71,9 +68,9 @@ def test_nothing_is_asked_where_nothing_is_to_be_sent(
 def test_the_key_is_looked_for_when_the_first_text_is_sent(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DIBS_TEST_KEY")
+    monkeypatch.delenv("DIBS_TEST_API_KEY")
     encoder = make(base_url="https://embeddings.invalid/v1")
-    with pytest.raises(MissingError, match="toy: the environment variable DIBS_TEST_KEY is not set"):
+    with pytest.raises(MissingError, match="toy: the environment variable DIBS_TEST_API_KEY is not set"):
         encoder.encode(["a"], "query")
 
 
@@ -82,7 +79,7 @@ def test_the_key_is_sent_and_none_is_to_a_local_server_without(
 ) -> None:
     encoder = make()
     encoder.encode(["a"], "query")
-    monkeypatch.delenv("DIBS_TEST_KEY")
+    monkeypatch.delenv("DIBS_TEST_API_KEY")
     encoder.encode(["b"], "query")
     assert [asked.authorization for asked in server.asked] == [f"Bearer {KEY}", "Bearer none"]
 

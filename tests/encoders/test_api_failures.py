@@ -12,17 +12,9 @@ from tenacity import wait_none
 from dibs.encoders.embed import embed
 from dibs.errors import DibsError, InputError, MissingError, ProviderError
 from dibs.llm.calls import Patience
+from tests.api_server import DROPPED, TRUNCATED, Fault, status
 from tests.encoders.api_encoders import KEY, Make, expected, texts
-from tests.encoders.api_server import (
-    DROPPED,
-    MALFORMED,
-    TRUNCATED,
-    WRONG_DIMENSION,
-    ApiServer,
-    Fault,
-    serving,
-    status,
-)
+from tests.encoders.api_server import MALFORMED, WRONG_DIMENSION, ApiServer, serving
 
 PASSING = {
     **{f"{code}": status(code) for code in (408, 409, 425, 429, 500, 502, 503, 504)},
@@ -76,7 +68,7 @@ def test_a_wrong_dimension_is_the_cards_fault_and_asked_once(make: Make, server:
 @pytest.mark.parametrize("code", [401, 403])
 def test_a_refused_key_is_named_by_its_variable(make: Make, server: ApiServer, code: int) -> None:
     server.faults = [status(code, f"Incorrect API key provided: {KEY}")]
-    with pytest.raises(MissingError, match="DIBS_TEST_KEY"):
+    with pytest.raises(MissingError, match="DIBS_TEST_API_KEY"):
         make().encode(["a"], "document")
     assert len(server.asked) == 1
 
@@ -151,8 +143,8 @@ def test_a_stored_corpus_needs_no_key(
     make: Make, server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embed(make(), "document", texts(5), 5, tmp_path)
-    monkeypatch.delenv("DIBS_TEST_KEY")
-    monkeypatch.setattr("dibs.llm.service._is_loopback", lambda url: False)
+    monkeypatch.delenv("DIBS_TEST_API_KEY")
+    monkeypatch.setattr("dibs.llm.service.is_loopback", lambda url: False)
     assert embed(make(), "document", texts(5), 5, tmp_path).encoded == 0
     with pytest.raises(MissingError):
         embed(make(), "document", texts(6), 6, tmp_path)

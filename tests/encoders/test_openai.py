@@ -16,7 +16,8 @@ from dibs.encoders.base import EncoderContext
 from dibs.encoders.openai import OpenAIEncoder
 from dibs.errors import ProviderError
 from dibs.llm.calls import Patience
-from tests.encoders.api_server import ApiServer, Fault, serving
+from tests.api_server import Fault
+from tests.encoders.api_server import ApiServer, serving
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 

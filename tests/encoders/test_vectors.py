@@ -117,13 +117,34 @@ def test_other_settings_have_a_folder_of_their_own(tmp_path: Path) -> None:
     assert len(list((tmp_path / "toy").iterdir())) == 2
 
 
-@pytest.mark.parametrize("content", ['{"adapter": "another"}', "{", "", "[]", "\u00ff"])
+@pytest.mark.parametrize("content", ['{"adapter": "another"}', "[]"])
 def test_a_folder_with_the_settings_of_another_is_refused(tmp_path: Path, content: str) -> None:
-    (fill(tmp_path).folder / "settings.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(DamagedError, match="settings are not those of its name\n  Delete that folder"):
+    described = fill(tmp_path).folder / "settings.json"
+    described.write_text(content)
+    with pytest.raises(DamagedError, match=r"settings are not those of its name\n.*delete this file alone"):
         open_store(tmp_path)
+    described.unlink()
+    assert found(open_store(tmp_path), TEXTS) == EXPECTED
 
 
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[" * 100_000])
+def test_damaged_settings_cost_no_vectors(tmp_path: Path, content: bytes) -> None:
+    described = fill(tmp_path).folder / "settings.json"
+    before = described.read_bytes()
+    described.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"settings.json is damaged and written anew; the vectors are kept"):
+        assert found(open_store(tmp_path), TEXTS) == EXPECTED
+    assert described.read_bytes() == before
+
+
+def test_a_cut_off_file_of_vectors_is_named(tmp_path: Path) -> None:
+    (path,) = files(fill(tmp_path), "vec")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=r"\.vec is cut off: 1 vectors are made anew"):
+        assert len(open_store(tmp_path)) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*is cut off")
 @pytest.mark.parametrize("ending", ["vec", "idx"])
 def test_a_tail_cut_at_any_byte_never_gives_a_wrong_vector(tmp_path: Path, ending: str) -> None:
     store = fill(tmp_path)
@@ -136,6 +157,7 @@ def test_a_tail_cut_at_any_byte_never_gives_a_wrong_vector(tmp_path: Path, endin
         assert found(open_store(tmp_path), TEXTS) == {name: EXPECTED[name] for name in whole}
 
 
+@pytest.mark.filterwarnings("ignore:.*is cut off")
 @pytest.mark.parametrize("ending", ["vec", "idx"])
 def test_after_a_tail_was_cut_new_vectors_go_elsewhere(tmp_path: Path, ending: str) -> None:
     (path,) = files(fill(tmp_path), ending)
@@ -146,6 +168,7 @@ def test_after_a_tail_was_cut_new_vectors_go_elsewhere(tmp_path: Path, ending: s
     assert found(store, TEXTS) == EXPECTED
 
 
+@pytest.mark.filterwarnings("ignore:.*is cut off")
 def test_an_absent_file_is_as_if_nothing_had_been_written(tmp_path: Path) -> None:
     for ending in ("vec", "idx"):
         (path,) = files(fill(tmp_path / ending), ending)

@@ -12,7 +12,8 @@ from dibs.encoders.base import EncoderContext
 from dibs.encoders.voyage import VoyageEncoder
 from dibs.errors import InputError, MissingError
 from dibs.llm.calls import Patience
-from tests.encoders.api_server import ApiServer, Fault, serving
+from tests.api_server import Fault
+from tests.encoders.api_server import ApiServer, serving
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 SHIPPED = sorted(path.stem for path in MODELS.glob("*.toml") if 'adapter = "voyage"' in path.read_text())

@@ -6,10 +6,9 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from dibs.llm.calls import Patience
 from dibs.llm.chat import Message, Request
 from dibs.llm.limiter import Limiter
 from dibs.llm.openai_chat import OpenAIChat
-from tests.encoders.api_server import DROPPED, TRUNCATED, Fault, Payload, status
+from tests import api_server
+from tests.api_server import DROPPED, PAGE, TRUNCATED, ApiHandler, Fault, Payload, status
 
 KEY = "sk-a-key-that-nobody-may-see"
 QUICK = Patience(attempts=3, wait=wait_none(), timeout=10)
@@ -62,7 +62,7 @@ def _likely(value: Any) -> Fault:
 
 
 MALFORMED = {
-    "not JSON": Fault(body=b"<html>Welcome to the hotel's network</html>"),
+    "not JSON": PAGE,
     "empty": Fault(body=b""),
     "a list": Fault(body=b"[]"),
     "a number": Fault(body=b"3"),
@@ -136,68 +136,24 @@ class ChatServer:
                 self.paid[paid] += 1
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
-    api: ChatServer
-
+class _Handler(ApiHandler):
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.received())
         asked = Asked(self.path, self.headers["Authorization"], body)
         fault = self.api.enter(asked)
         try:
-            self._answer(fault, body)
+            if fault is None or not fault.hang:
+                self.api.closing.wait(self.api.latency)
+            self.answer(fault, lambda: self.api.reply(body))
         finally:
             self.api.leave(asked.question if fault is None else None)
-
-    def _answer(self, fault: Fault | None, body: Payload) -> None:
-        self.api.closing.wait(30 if fault is not None and fault.hang else self.api.latency)
-        if fault is not None and (fault.hang or fault.drop):
-            self.close_connection = True
-        elif fault is None or fault.change or fault.truncate:
-            content = self.api.reply(body)
-            content = fault.change(content) if fault is not None and fault.change else content
-            self._send(200, json.dumps(content).encode(), (), bool(fault and fault.truncate))
-        else:
-            self._send(fault.status, fault.body, fault.headers, False)
-
-    def _send(self, code: int, body: bytes, headers: Sequence[tuple[str, str]], truncate: bool) -> None:
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers:
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if truncate else body)
-        self.close_connection = self.close_connection or truncate
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = False  # joined at the end, so that no socket is left open
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # a client that has gone is part of these tests
 
 
 @contextmanager
 def serving(**settings: Any) -> Iterator[ChatServer]:
     """A server on 127.0.0.1 while the block runs."""
-    handler = type("Handler", (_Handler,), {})
-    with _Server(("127.0.0.1", 0), handler) as server:
-        api = ChatServer(f"http://127.0.0.1:{server.server_port}/v1", **settings)
-        handler.api = api  # type: ignore[attr-defined]
-        thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
-        thread.start()
-        try:
-            yield api
-        finally:
-            api.closing.set()
-            server.shutdown()
-            thread.join()
+    with api_server.serving(_Handler, lambda url: ChatServer(f"{url}/v1", **settings)) as api:
+        yield api
 
 
 def card(server: ChatServer | None = None, **fields: Any) -> LLMCard:

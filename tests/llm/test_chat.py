@@ -20,7 +20,7 @@ from dibs.llm import parallel
 from dibs.llm.calls import Patience
 from dibs.llm.chat import ChatModel, Message, Reply, Request, Spent, Token
 from dibs.llm.engine import HOPELESS
-from tests.encoders.api_server import DROPPED, TRUNCATED, Fault, status
+from tests.api_server import DROPPED, TRUNCATED, Fault, status
 from tests.llm.chat_server import KEY, MALFORMED, QUICK, ChatServer, chat, completion, question, serving
 from tests.toys import ROOT
 

@@ -5,7 +5,8 @@ import pytest
 
 from dibs.llm.calls import FailedCallError
 from dibs.llm.http import posting
-from tests.encoders.api_server import DROPPED, serving, status
+from tests.api_server import DROPPED, status
+from tests.encoders.api_server import serving
 
 KEY = "sk-a-key-that-nobody-may-see"
 

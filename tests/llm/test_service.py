@@ -8,32 +8,34 @@ from dibs.llm.service import Service, find_service, plain_url
 
 @pytest.mark.parametrize("url", ["http://localhost:8000/v1", "http://127.0.0.1:1", "http://[::1]:8000/v1"])
 def test_a_server_on_this_machine_needs_no_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MY_KEY", raising=False)
-    assert find_service("small", "here", url, "MY_KEY").key is None
-    monkeypatch.setenv("MY_KEY", " abc\n")
-    assert find_service("small", "here", url, "MY_KEY").key == "abc"
+    monkeypatch.delenv("MY_API_KEY", raising=False)
+    assert find_service("small", "here", url, "MY_API_KEY", "X").key is None
+    monkeypatch.setenv("MY_API_KEY", " abc\n")
+    assert find_service("small", "here", url, "MY_API_KEY", "X").key == "abc"
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_elsewhere_a_key_is_needed(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MY_KEY", raising=False)
+    monkeypatch.delenv("MY_API_KEY", raising=False)
     if value is not None:
-        monkeypatch.setenv("MY_KEY", value)
-    with pytest.raises(MissingError, match=r"small: .*MY_KEY is not set\n  Set it to your key for OpenAI"):
-        find_service("small", "OpenAI", "https://api.openai.com/v1", "MY_KEY")
+        monkeypatch.setenv("MY_API_KEY", value)
+    with pytest.raises(
+        MissingError, match=r"small: .*MY_API_KEY is not set\n  Set it to your key for OpenAI"
+    ):
+        find_service("small", "OpenAI", "https://api.openai.com/v1", "MY_API_KEY", "X")
 
 
 @pytest.mark.parametrize("value", ["two words", "line\nend", "schlüssel", "a\tb", "a\x7fb"])
 def test_what_cannot_be_a_key_is_refused_unseen(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_KEY", value)
-    with pytest.raises(MissingError, match="MY_KEY holds what cannot be a key") as caught:
-        find_service("small", "OpenAI", "https://api.openai.com/v1", "MY_KEY")
+    monkeypatch.setenv("MY_API_KEY", value)
+    with pytest.raises(MissingError, match="MY_API_KEY holds what cannot be a key") as caught:
+        find_service("small", "OpenAI", "https://api.openai.com/v1", "MY_API_KEY", "X")
     assert value not in str(caught.value)
 
 
 def test_a_message_without_a_key_to_hide_stays() -> None:
-    assert Service("small", "here", "MY_KEY", None).shown("none\n of  it ") == "none of it"
-    assert Service("small", "here", "MY_KEY", "key").shown(" ") == "no reason given"
+    assert Service("small", "here", "MY_API_KEY", None).shown("none\n of  it ") == "none of it"
+    assert Service("small", "here", "MY_API_KEY", "key").shown(" ") == "no reason given"
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,10 @@ def test_the_folders_hash_is_of_its_content(tmp_path: Path) -> None:
         ("a.jsonl", b"{", "a.jsonl, line 1: is not JSON"),
         ("a.csv", b"id,text\n1\n", "a.csv, line 2: the row has fewer cells than the heading"),
         ("a.csv", b'id,text\n1,"x\n', "a.csv, line"),
-        ("a.txt", b"\xff\xfe", "a.txt, line 1: is not UTF-8"),
+        ("a.txt", b"\xff\xfa", "a.txt, line 1: is not UTF-8"),
         ("a.parquet", b"PAR", "is not a whole parquet file"),
-        ("a.pdf", b"", "holds no documents"),
+        ("a.pdf", b"", "a.pdf: cannot be read, not even after a repair"),
+        ("a.png", b"", "holds no documents"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, problem: str) -> None:

@@ -33,11 +33,28 @@ def read(request: SourceRequest) -> SourceData:
         check_pinned(card, name, folder / name)
     if is_mteb_folder(folder):
         return read_folder(folder, card.source.split, card.source.subset)
-    corpus, queries = (_find(folder, name) for name in ("corpus", "queries"))
-    return read_files([corpus], [queries], [_find_qrels(folder, card.source.split)])
+    corpus, queries = (find_table(folder, name) for name in ("corpus", "queries"))
+    qrels = find_qrels(folder, card.source.split)
+    if qrels is None:
+        raise InputError(
+            f"there is no qrels/{card.source.split}.tsv",
+            where=str(folder),
+            todo="See docs/data.md for the layout.",
+        )
+    return read_files([corpus], [queries], [qrels], parents=card.levels[:-1], scratch=request.downloads)
 
 
-def _find(folder: Path, name: str) -> Path:
+def is_ready(folder: Path | None) -> bool:
+    """Whether the folder holds a corpus in one of these layouts."""
+    return folder is not None and (is_mteb_folder(folder) or bool([*folder.glob("corpus.*")]))
+
+
+def find_table(folder: Path, name: str) -> Path:
+    """The file of the corpus or the queries.
+
+    Raises:
+        InputError: it is not there.
+    """
     for ending in (".jsonl", ".jsonl.gz", ".parquet"):
         if (path := folder / f"{name}{ending}").is_file():
             return path
@@ -48,11 +65,8 @@ def _find(folder: Path, name: str) -> Path:
     )
 
 
-def _find_qrels(folder: Path, split: str) -> Path:
+def find_qrels(folder: Path, split: str) -> Path | None:
+    """The file of the qrels, if there is one."""
     candidates = [folder / "qrels" / f"{split}{ending}" for ending in (".tsv", ".tsv.gz", ".parquet")]
-    for path in (*candidates, folder / "qrels.tsv", folder / "qrels.parquet"):
-        if path.is_file():
-            return path
-    raise InputError(
-        f"there is no qrels/{split}.tsv", where=str(folder), todo="See docs/data.md for the layout."
-    )
+    files = (*candidates, folder / "qrels.tsv", folder / "qrels.parquet")
+    return next((path for path in files if path.is_file()), None)

@@ -27,20 +27,23 @@ class JudgeRequest:
     option: str | None
     """What followed it after a colon."""
     workspace: Workspace
+    batch: bool = False
+    """Ask an LLM through its provider's batch interface."""
 
 
-def make_judge(spec: str, workspace: Workspace) -> Judge:
+def make_judge(spec: str, workspace: Workspace, *, batch: bool = False) -> Judge:
     """The judge that `spec` names.
 
     Args:
         spec: `rules` or another judge plugin; `NAME`, an LLM card; `NAME:logits`, which reads its verdict
             from probabilities; `A,B,C`, a panel; `rules+NAME`, a cascade.
+        batch: Ask LLMs through their providers' batch interfaces.
 
     Raises:
         InputError: nothing has that name (the known ones are listed), or the form is wrong.
         MissingError: an LLM lacks what it needs to run here, such as a key.
     """
-    judges = [_cascade(part.strip(), workspace) for part in spec.split(",")]
+    judges = [_cascade(part.strip(), workspace, batch) for part in spec.split(",")]
     return judges[0] if len(judges) == 1 else PanelJudge(judges)
 
 
@@ -62,10 +65,10 @@ def llm(request: JudgeRequest) -> Judge:
     if request.option not in methods:
         raise InputError(f"an LLM judge has no option {request.option!r}", todo=_FORMS)
     card = request.workspace.card(LLMCard, request.name)
-    return LLMJudge(make_llm(card, request.workspace.cache), methods[request.option])
+    return LLMJudge(make_llm(card, request.workspace.cache, batch=request.batch), methods[request.option])
 
 
-def _cascade(spec: str, workspace: Workspace) -> Judge:
+def _cascade(spec: str, workspace: Workspace, batch: bool) -> Judge:
     parts = [part.strip() for part in spec.split("+")]
     if len(parts) > 2 or not all(parts):
         raise InputError(f"{spec!r} names no judge", todo=_FORMS)
@@ -74,13 +77,13 @@ def _cascade(spec: str, workspace: Workspace) -> Judge:
             f"{parts[0]!r} cannot come first in {spec!r}: an LLM does not say which verdicts are clear",
             todo=f"Before the + stands one of: {', '.join(_plugins())}. A panel has commas.",
         )
-    judges = [_single(part, workspace) for part in parts]
+    judges = [_single(part, workspace, batch) for part in parts]
     return judges[0] if len(judges) == 1 else CascadeJudge(*judges)
 
 
-def _single(spec: str, workspace: Workspace) -> Judge:
+def _single(spec: str, workspace: Workspace, batch: bool) -> Judge:
     name, colon, option = spec.partition(":")
-    request = JudgeRequest(name, option if colon else None, workspace)
+    request = JudgeRequest(name, option if colon else None, workspace, batch)
     if name in _plugins():
         made: Judge = plugins.load("judge", name)(request)
         return made

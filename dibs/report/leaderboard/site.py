@@ -6,14 +6,13 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import markupsafe
 import numpy as np
 
 from dibs.errors import InputError
-from dibs.files import slug
+from dibs.files import folder_aside, slug
 from dibs.report.leaderboard.boards import Board, Row
 from dibs.report.leaderboard.build import Report
 from dibs.report.leaderboard.costs import costs_of
@@ -48,9 +47,7 @@ def write_site(report: Report, folder: Path, figures: Path, workspace: Workspace
             where=str(folder),
             todo="Name another with --output.",
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".site-") as work:
-        made = Path(work) / "site"
+    with folder_aside(folder.parent, ".site-") as made:
         for part in ("assets", "vendor"):
             shutil.copytree(_PAGE / part, made / part)
         for name in (_MARK, ".nojekyll"):  # GitHub Pages is to serve the files as they are

@@ -83,6 +83,8 @@ def notes(board: Board) -> list[str]:
         told.append("A small sample to try things on, no part of the benchmark.")
     if board.lacking:
         told.append(f"Not the whole task: {board.lacking}.")
+    if synthetic := task.get("synthetic"):
+        told.append(f"Synthetic: no person asked these queries; {synthetic} made them.")
     if stood_for := task.get("stand_in_for"):
         told.append(f"A stand-in: its scores are not {stood_for}'s and are not comparable with them.")
     drawn = f"queries of equal {cluster} together" if cluster else "single queries"

@@ -154,7 +154,7 @@ class ApiReranker(Reranker):
         )
         if not requests:
             return
-        service = find_service(self.name, self._provider, self._url, self._card.key or self.key_variable)
+        service = find_service(self.name, self._provider, self._url, self._card.key, self.key_variable)
         with posting(
             self._address(service.key),
             service.key,

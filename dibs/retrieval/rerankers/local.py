@@ -66,7 +66,7 @@ class LocalReranker(Reranker):
                 str(self._folder),
                 trust_remote_code=self._card.remote_code,
                 local_files_only=not self._card.remote_code,
-                model_kwargs={"dtype": getattr(torch, self._card.precision)},
+                model_kwargs={"dtype": getattr(torch, self._card.precision), "use_safetensors": True},
             )
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise InputError(

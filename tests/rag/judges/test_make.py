@@ -41,7 +41,9 @@ def cards(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name in ("toy-a", "toy-b"):
         (folder / f"{name}.toml").write_text(f'name = "{name}"\nadapter = "openai"\n')
     said = '{"reason": "It agrees.", "verdict": "correct"}'
-    monkeypatch.setattr(chat, "make_llm", lambda card, cache: ScriptedLLM(lambda request: said, card.name))
+    monkeypatch.setattr(
+        chat, "make_llm", lambda card, cache, batch: ScriptedLLM(lambda request: said, card.name)
+    )
     return workspace
 
 

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from dibs.cards import RerankerCard
 from dibs.encoders.base import EncoderContext
 from dibs.llm.calls import Patience
 from dibs.retrieval.rerankers.base import Pair, Reranker
-from tests.encoders.api_server import Fault, Payload
+from tests import api_server
+from tests.api_server import ApiHandler, Fault, Payload
 
 KEY = "sk-a-key-that-nobody-may-see"
 QUICK = Patience(attempts=3, wait=wait_none(), timeout=10)
@@ -73,6 +73,7 @@ class RerankServer:
     together: int = 0
     """Requests that must be under way before any is answered."""
     most_at_once: int = 0
+    closing: threading.Event = field(default_factory=threading.Event)
     _at_once: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -95,62 +96,21 @@ class RerankServer:
         return sorted(asked.query for asked in self.asked)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
-    api: RerankServer
-
+class _Handler(ApiHandler):
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        asked = Asked(self.path, self.headers["Authorization"], body)
+        asked = Asked(self.path, self.headers["Authorization"], json.loads(self.received()))
         fault = self.api.enter(asked)
         try:
-            if fault is not None and fault.drop:
-                self.close_connection = True
-            elif fault is None or fault.change:
-                content = self.api.reply(asked)
-                content = fault.change(content) if fault is not None and fault.change else content
-                self._send(200, json.dumps(content).encode(), ())
-            else:
-                self._send(fault.status, fault.body, fault.headers)
+            self.answer(fault, lambda: self.api.reply(asked))
         finally:
             self.api.leave()
-
-    def _send(self, code: int, body: bytes, headers: Sequence[tuple[str, str]]) -> None:
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers:
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = False  # joined at the end, so that no socket is left open
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # a client that has gone is part of these tests
 
 
 @contextmanager
 def serving() -> Iterator[RerankServer]:
     """A server on 127.0.0.1 while the block runs."""
-    handler = type("Handler", (_Handler,), {})
-    with _Server(("127.0.0.1", 0), handler) as server:
-        api = RerankServer(f"http://127.0.0.1:{server.server_port}")
-        handler.api = api  # type: ignore[attr-defined]
-        thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
-        thread.start()
-        try:
-            yield api
-        finally:
-            server.shutdown()
-            thread.join()
+    with api_server.serving(_Handler, RerankServer) as api:
+        yield api
 
 
 def card(adapter: str, **fields: Any) -> RerankerCard:

@@ -14,7 +14,7 @@ from dibs.retrieval.rerankers.api import HOPELESS, NOTHING
 from dibs.retrieval.rerankers.base import Pair, make_reranker
 from dibs.retrieval.rerankers.endpoint import EndpointReranker
 from dibs.retrieval.run import Run
-from tests.encoders.api_server import DROPPED, Fault, status
+from tests.api_server import DROPPED, Fault, status
 from tests.retrieval.rerankers.server import (
     DOCUMENTS,
     KEY,
@@ -206,9 +206,9 @@ def test_a_refused_key_stops_at_once(server: RerankServer, tmp_path: Path, code:
 def test_a_missing_key_is_said_before_anything_is_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("MY_KEY", raising=False)
-    made = card("endpoint", base_url="http://rerank.invalid", key="MY_KEY")
-    with pytest.raises(MissingError, match="MY_KEY is not set"):
+    monkeypatch.delenv("MY_API_KEY", raising=False)
+    made = card("endpoint", base_url="https://rerank.invalid", key="MY_API_KEY")
+    with pytest.raises(MissingError, match="MY_API_KEY is not set"):
         scored(EndpointReranker(made, context(tmp_path)), PAIRS)
 
 

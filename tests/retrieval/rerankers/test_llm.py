@@ -16,7 +16,7 @@ from dibs.llm.calls import Patience
 from dibs.llm.limiter import Limiter
 from dibs.retrieval.rerankers.base import Pair, make_reranker
 from dibs.retrieval.rerankers.llm import PROMPT, LLMReranker
-from tests.encoders.api_server import Fault, status
+from tests.api_server import Fault, status
 from tests.retrieval.rerankers.server import (
     DOCUMENTS,
     KEY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import tomllib
 from dataclasses import asdict, dataclass
@@ -10,6 +11,9 @@ from typing import Any, Literal
 
 from dibs.cards import Backend, Precision
 from dibs.errors import InputError
+
+_WHERE = ("engine", "address", "workers", "batch_api")
+"""Choices that change no result: a command that is kept leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,14 @@ class Choices:
     torch's vectors."""
     precision: Precision | None = None
     """What a local model computes in, if not what its card says."""
+    engine: Literal["ray"] | None = None
+    """What has local models run by other processes; None runs them in this one."""
+    address: str | None = None
+    """Of the engine's cluster; None begins one on this machine."""
+    workers: int | None = None
+    """The engine's; None is one for each GPU, or each machine."""
+    batch_api: bool = False
+    """Documents that an API embeds go through its batch interface."""
 
     def fields(self) -> dict[str, Any]:
         """The settings by the card's fields; a value is read as TOML, and as plain text where it is none.
@@ -62,6 +74,8 @@ class Choices:
         words = ["dibs", "run", "--model", shown, "--task", task]
         for name, value in asdict(self).items():
             option = f"--{name.replace('_', '-')}"
+            if name in _WHERE:
+                continue
             if name == "settings":
                 words += [word for text in value for word in ("--set", text)]
             elif name == "weights" and value is not None:
@@ -71,3 +85,27 @@ class Choices:
             elif value and value != getattr(Choices, name):
                 words += [option, str(value)]
         return shlex.join(words)
+
+
+def setting(field: str, value: Any) -> str:
+    """What `--set` takes to give that field that value.
+
+    Raises:
+        InputError: TOML has no such value.
+    """
+    plain = f"{field}={value}"
+    if isinstance(value, str) and Choices(settings=(plain,)).fields() == {field: value}:
+        return plain
+    try:
+        return f"{field}={_toml(value)}"
+    except (TypeError, ValueError):
+        problem = f"{field} cannot be set to {value!r}"
+        raise InputError(problem, todo="Give a text, number, truth value, list or dict.") from None
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(held)}" for key, held in value.items()) + "}"
+    if value is None:
+        raise TypeError
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

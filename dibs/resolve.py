@@ -6,18 +6,18 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import typer
-
 from dibs import plugins
 from dibs.cards import ModelCard, RerankerCard, TaskCard
-from dibs.cli.choices import Choices
+from dibs.choices import Choices
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import ensure
+from dibs.distributed.engine import find_engine
 from dibs.encoders.auto import choose
 from dibs.encoders.base import Encoder, EncoderContext, make_encoder
 from dibs.errors import InputError
 from dibs.evaluate import Work
 from dibs.files import slug
+from dibs.progress import say
 from dibs.retrieval.approximate import Approximate
 from dibs.retrieval.base import Retriever
 from dibs.retrieval.dense import DenseRetriever
@@ -141,7 +141,7 @@ def _model(name: str, task: Task, choices: Choices, workspace: Workspace) -> tup
     card = card.running(None if choices.backend == "auto" else choices.backend, choices.precision)
     if choices.backend == "auto":
         chosen = choose(card, place)
-        typer.echo(chosen.line, err=True)
+        say(chosen.line)
         return chosen.card, _without_own_ids(DenseRetriever(chosen.encoder, Approximate.of(card)), task)
     return card, pipeline(card, task, place)
 
@@ -166,6 +166,8 @@ def context(task: Task, choices: Choices, workspace: Workspace) -> EncoderContex
         instruction=task.card.query_prompt or "",
         max_tokens=task.card.max_tokens,
         trust_remote_code=choices.trust_remote_code,
+        batch=choices.batch_api,
+        engine=find_engine(choices.engine, choices.address, choices.workers),
     )
 
 
