@@ -41,6 +41,7 @@ class RayEngine:
             context.max_tokens,
             context.trust_remote_code,
             {role: encoder.fingerprint(role) for role in _ROLES},
+            _threads() if card.backend == "torch" else None,
         )
         return SpreadEncoder(encoder, order, self)
 
@@ -100,3 +101,14 @@ def using_engine(name: str | None, address: str | None, workers: int | None) -> 
     finally:
         if name is not None and (engine := _engines.pop((address, workers), None)):
             engine.stop()
+
+
+def _threads() -> int:
+    """How many threads torch has in one process: by their number it divides a product, and so rounds it.
+
+    A worker has as many, whatever its cores. With 1 and with 2 threads a third of some 60 vectors differ in
+    their last bits.
+    """
+    import torch
+
+    return torch.get_num_threads()

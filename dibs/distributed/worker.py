@@ -30,6 +30,8 @@ class Order:
     trust_remote_code: bool
     fingerprints: dict[Role, str]
     """Those of the command's own encoder."""
+    threads: int | None = None
+    """That torch divides its products among; None is all of a worker's cores."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,13 @@ class EncodeWorker:
                     todo="Put the same files on every machine of the cluster.",
                 )
         made.ready()
+        if order.threads:
+            import torch
+
+            torch.set_num_threads(order.threads)
         return Hello(
             process=os.getpid(),
-            threads=self._seat.threads,
+            threads=order.threads or self._seat.threads,
             gpus=self._seat.gpus,
             hardware=hardware(),
             versions=versions(),
