@@ -4,6 +4,7 @@ import gzip
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pyarrow as pa
@@ -46,7 +47,7 @@ def request(folder: Path | None, **source: Any) -> SourceRequest:
             "source": {"kind": "beir"} | source,
         }
     )
-    return SourceRequest(card, Path("no downloads"), folder, complete=False)
+    return SourceRequest(card, Path(gettempdir()), folder, complete=False)
 
 
 def check(data: SourceData) -> None:

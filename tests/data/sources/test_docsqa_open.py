@@ -5,6 +5,7 @@ import ssl
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from tenacity import wait_none
@@ -36,7 +37,7 @@ def copy(folder: Path, files: dict[str, bytes] = PAGES) -> Path:
 
 
 def ask(folder: Path) -> SourceData:
-    return read(SourceRequest(card("docsqa-open", "aws"), Path("none"), folder, complete=False))
+    return read(SourceRequest(card("docsqa-open", "aws"), Path(gettempdir()), folder, complete=False))
 
 
 def corpus(data: SourceData) -> dict[str, dict[str, str]]:

@@ -5,6 +5,7 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ def card(**source: Any) -> TaskCard:
 
 
 def ask(folder: Path | None, *, complete: bool = False, **source: Any) -> SourceData:
-    return read(SourceRequest(card(**source), Path("no downloads"), folder, complete))
+    return read(SourceRequest(card(**source), Path(gettempdir()), folder, complete))
 
 
 def corpus(data: SourceData) -> list[dict[str, str]]:
