@@ -49,12 +49,15 @@ class RerankingRetriever:
         done = rerank(self.reranker, before, search.dataset, search.template, self.candidates, search.cache)
         run = done.run.top(min(k, self.top_k or k))
         cost = Cost(search=done.seconds, billed_tokens=done.billed_tokens, usd=done.usd)
-        about = {
+        about: dict[str, Any] = {
             "pairs_scored": done.scored,
             "failed": done.failed,
             "reasons": done.reasons[:10],
-            "gold": _told(movement(before, run, search.dataset.qrels, self.candidates, MOVED_AT)),
         }
+        qrels = search.dataset.qrels
+        if {name for grades in qrels.values() for name in grades}.issubset(search.dataset.document_ids):
+            about["gold"] = _told(movement(before, run, qrels, self.candidates, MOVED_AT))
+        # Else gold is of pages, and what was reranked their chunks: these are not told of one by one.
         return Retrieved(run, cost, about)
 
 

@@ -99,6 +99,19 @@ def test_what_happened_to_the_gold_is_recorded_and_told(place: Workspace) -> Non
     assert "1 gold documents missing from the candidates (q5)" in " ".join(told.out.split())
 
 
+def test_gold_pages_are_not_looked_for_among_chunks(place: Workspace, tmp_path: Path) -> None:
+    folder, asked = tmp_path / "texts", tmp_path / "asked.csv"
+    folder.mkdir()
+    (folder / "apple.txt").write_text("Net sales rose by eight percent in the year to September.")
+    asked.write_text("query,gold\nHow did net sales develop?,apple.txt\n")
+    words = ("--documents", str(folder), "--queries", str(asked), "--chunk-tokens", "4")
+    assert Said("task", "new", "Own", *words).code == 0
+    said = Said("run", "--model", "bm25", "--task", "Own", "--reranker", "last-first", "--json")
+    assert said.code == 0, said.err
+    assert said.json[-1]["measures"]["recall@10"]["value"] == 1.0
+    assert "gold" not in manifest(place, said)["about"]
+
+
 def test_a_failed_query_keeps_its_order_and_is_retried_alone(place: Workspace) -> None:
     plain = ranked(place, Said("run", "--model", "bm25", "--task", "Tiny", "--json"), "q1")
     BROKEN.add("What were Apple's net sales?")

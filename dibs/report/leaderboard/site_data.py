@@ -24,6 +24,7 @@ from dibs.report.leaderboard.entries import Entry
 from dibs.report.leaderboard.stages import stages
 from dibs.report.leaderboard.words import columns
 from dibs.retrieval.run import read_run
+from dibs.scoring.levels import unit_qrels
 from dibs.workspace import Workspace
 
 SHOWN = 10
@@ -76,7 +77,7 @@ def _listed(entry: Entry, board: Board) -> dict[str, Any]:
 
 def _write_board(board: Board, folder: Path, dataset: Dataset | None) -> None:
     ids, name = board.entries[0].query_ids, slug(board.name)
-    qrels = dataset.qrels if dataset else {}
+    qrels = unit_qrels(dataset, board.entries[0].manifest["task"].get("levels", ())) if dataset else {}
     gold = {query: [doc for doc, grade in qrels.get(query, {}).items() if grade > 0] for query in ids}
     numbers: dict[str, int] = {}  # of documents, as they come; a page names each once
     shared: dict[str, Any] = {"queries": ids, "pairs": _pairs(board), "texts": None}
