@@ -504,28 +504,26 @@ def test_a_fault_of_the_caller_is_not_hidden(server: Server, tmp_path: Path) -> 
         fetch([RemoteFile(server.on("/a", content(BODY)), "a")], tmp_path, on_bytes=broken, wait=AT_ONCE)
 
 
+class _Interrupting(wait_fixed):
+    """Ctrl-C comes when the first attempt has failed, and ends the long wait before the second."""
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return super().__call__(retry_state)
+
+
 def test_an_interrupted_download_is_resumed(server: Server, tmp_path: Path) -> None:
     url = server.on("/a", content(BODY, etag='"v1"', drop_at=1000), content(BODY, etag='"v1"'))
-    main = threading.main_thread().ident
-    assert main is not None
-
-    received = 0
-
-    def interrupt(count: int) -> None:
-        nonlocal received
-        received += count  # the bytes may come in parts; all that are sent must be in the file
-        if received == 1000:
-            signal.pthread_kill(main, signal.SIGINT)
-
-    # The long wait before the second attempt ends at once, too, else this test would take a minute.
     with pytest.raises(KeyboardInterrupt):
-        fetch([RemoteFile(url, "a")], tmp_path, on_bytes=interrupt, wait=wait_fixed(60))
-    assert (tmp_path / "a.part").read_bytes() == BODY[:1000]
+        fetch([RemoteFile(url, "a")], tmp_path, wait=_Interrupting(60))
+    part = (tmp_path / "a.part").read_bytes()
+    assert part  # a connection that breaks off may lose what was on its way
+    assert BODY[:1000].startswith(part)
     assert len(server.asked) == 1
 
     fetch([RemoteFile(url, "a")], tmp_path)
     assert (tmp_path / "a").read_bytes() == BODY
-    assert server.asked[1].range == "bytes=1000-"
+    assert server.asked[1].range == f"bytes={len(part)}-"
 
 
 OTHER_PROCESS = """

@@ -36,6 +36,7 @@ from tests.toys import HashEncoder
 pytest.importorskip("ray")
 pytest.importorskip("onnxruntime")
 pytestmark = [
+    pytest.mark.slow,  # a cluster takes some ten seconds to begin
     pytest.mark.xdist_group("ray"),
     # Of Ray's own processes, when a busy machine has it begin twice.
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
@@ -142,7 +143,6 @@ def test_what_is_no_local_model_stays_here(engine: RayEngine, model: ModelCard, 
     assert engine.spread(encoder, model, EncoderContext(tmp_path)) is encoder
 
 
-@pytest.mark.slow
 def test_a_model_that_differs_on_a_worker_is_refused(
     engine: RayEngine, model: ModelCard, cache: Path, tmp_path: Path
 ) -> None:
@@ -206,7 +206,6 @@ def test_a_task_that_kills_is_named_and_the_others_are_done(
     assert capsys.readouterr().err.count("given again: the number 13") == POISON - 1
 
 
-@pytest.mark.slow
 def test_a_task_whose_worker_died_by_chance_is_done(engine: RayEngine, tmp_path: Path) -> None:
     room(engine)
     made = pool(engine, tmp_path)
@@ -215,7 +214,6 @@ def test_a_task_whose_worker_died_by_chance_is_done(engine: RayEngine, tmp_path:
     made.close()
 
 
-@pytest.mark.slow
 def test_workers_that_die_while_they_start_are_given_up(engine: RayEngine, tmp_path: Path) -> None:
     room(engine)
     made = pool(engine, tmp_path, stillborn=True)
@@ -277,7 +275,6 @@ def test_a_killed_workers_requests_are_sent_again(engine: RayEngine, tmp_path: P
     assert all(isinstance(one.reply, Reply) and one.reply.cached for one in again.ask(requests))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 def test_a_real_transformers_vectors_are_equal_to_the_last_bit(
     engine: RayEngine, tmp_path: Path, backend: str
