@@ -512,7 +512,11 @@ class _Interrupting(wait_fixed):
         return super().__call__(retry_state)
 
 
-def test_an_interrupted_download_is_resumed(server: Server, tmp_path: Path) -> None:
+def test_an_interrupted_download_is_resumed(
+    server: Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a library may have taken it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     url = server.on("/a", content(BODY, etag='"v1"', drop_at=1000), content(BODY, etag='"v1"'))
     with pytest.raises(KeyboardInterrupt):
         fetch([RemoteFile(url, "a")], tmp_path, wait=_Interrupting(60))

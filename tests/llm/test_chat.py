@@ -550,7 +550,8 @@ def test_an_estimate_counts_with_the_cards_tokenizer(
     assert estimate.exact
     assert estimate.prompt_tokens >= 2 * (4 + 3) + 3 + schema_tokens - 1
 
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # The variable itself is read when the hub's client is imported, and it asks for 20 seconds.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     gone = chat(server, tmp_path, tokenizer="nobody/has-this").estimate([question("one two")])
     assert (gone.exact, gone.prompt_tokens) == (False, 2 + 7)
 
