@@ -71,7 +71,7 @@ class Session:
 
     @property
     def judged(self) -> int:
-        """Candidates that were judged, in this session or before."""
+        """Candidates that were judged, now or before."""
         return sum(pair in self._said for pair in self._pairs)
 
     def item(self) -> Item | None:

@@ -14,7 +14,7 @@ import httpx
 
 from dibs.errors import InputError, MissingError
 from dibs.llm.calls import FailedCallError, MalformedReplyError, Patience, call, check_reply
-from dibs.llm.http import Payload
+from dibs.llm.http import Payload, without
 from dibs.llm.limiter import Limiter
 from dibs.llm.service import Service
 from dibs.retry import connected
@@ -141,8 +141,8 @@ class BatchApi:
         self._call(send)
 
     def clean(self, body: bytes) -> bytes:
-        """What a server says is kept and shown: a key that it repeats is cut out."""
-        return body.replace(self.service.key.encode(), b"***") if self.service.key else body
+        """A reply without the service's key."""
+        return without(self.service.key, body)
 
     def _found(self, mark: str) -> BatchState | None:
         last: str | None = None

@@ -34,9 +34,13 @@ def posting(address: str, key: str | None, *, timeout: float, connections: int) 
                 reply = client.post(address, json=payload)
             except httpx.RequestError as error:
                 raise FailedCallError(f"{type(error).__name__}: {error}") from None
-            # What a server says is kept and shown: a key that it repeats stays here.
-            body = reply.content.replace(key.encode(), b"***") if key else reply.content
+            body = without(key, reply.content)
             check_reply(reply.status_code, reply.headers, body)
             return body
 
         yield post
+
+
+def without(key: str | None, body: bytes) -> bytes:
+    """What a server said, which is kept and shown: a key that it repeats is cut out."""
+    return body.replace(key.encode(), b"***") if key else body
