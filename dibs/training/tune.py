@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -171,9 +173,22 @@ def _lacking(study: Study, search: Search) -> Iterator[Trial]:
 
     for begun in study.get_trials(states=(TrialState.RUNNING,)):
         yield Trial(study, begun._trial_id)
+    whole = prod(map(len, search.space.values())) <= search.trials
     while (number := len(study.trials)) < search.trials:
+        if whole:
+            if (untried := _untried(study, search)) is None:
+                return
+            study.enqueue_trial(untried)
         study.sampler = TPESampler(seed=(search.job.settings.seed + number) % 2**32)
         yield study.ask()
+
+
+def _untried(study: Study, search: Search) -> dict[str, int] | None:
+    """The first combination of the space, as places among each setting's values, that no trial had."""
+    tried = [trial.params for trial in study.trials]
+    places = product(*(range(len(values)) for values in search.space.values()))
+    combinations = (dict(zip(search.space, place, strict=True)) for place in places)
+    return next((one for one in combinations if one not in tried), None)
 
 
 def _run(study: Study, trial: Trial, search: Search, say: Callable[[str], None]) -> None:

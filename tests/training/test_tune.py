@@ -110,6 +110,18 @@ def test_equal_settings_are_trained_once_and_a_search_is_not_made_again(
     assert tune(search(base, tmp_path, trials=8))[:6] == found
 
 
+@pytest.mark.parametrize("first", [1, 4, 6, 9])
+def test_a_space_no_larger_than_the_trials_is_tried_whole(
+    base: ModelCard, training: Training, tmp_path: Path, first: int
+) -> None:
+    tune(search(base, tmp_path, trials=first))
+    found = tune(search(base, tmp_path, trials=20))
+    settings = [(trial.settings["epochs"], trial.settings["temperature"]) for trial in found]
+    assert set(settings) == {(epochs, heat) for epochs in (1, 2, 3) for heat in (0.02, 0.05)}
+    if first >= 6:
+        assert len(settings) == 6
+
+
 def test_a_search_that_was_stopped_goes_on_as_if_it_was_not(
     base: ModelCard, training: Training, tmp_path: Path
 ) -> None:
@@ -141,7 +153,7 @@ def test_a_trial_that_fails_is_said_why(base: ModelCard, training: Training, tmp
     assert failed
     assert {trial.why for trial in failed} == {"the loss did not fall"}
     assert "failed: the loss did not fall" in said
-    with pytest.raises(InputError, match=r"not one of 2 trials was finished: the loss did not fall"):
+    with pytest.raises(InputError, match=r"not one of 1 trials was finished: the loss did not fall"):
         tune(search(base, tmp_path, trials=2, learning_rate=(2.0,)))
 
 
