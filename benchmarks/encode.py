@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from encode_worker import CALL
 
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure, prepared
 from dibs.encoders.base import EncoderContext, make_encoder
 from dibs.encoders.folder import read_fields

@@ -28,7 +28,7 @@ def encode_with_sentence_transformers(job: dict[str, Any]) -> Callable[[list[str
 
 def encode_with_dibs(job: dict[str, Any]) -> Callable[[list[str]], np.ndarray]:
     """Through the store, as `dibs run` does; the store is empty."""
-    from dibs.cards import ModelCard
+    from dibs.cards.model import ModelCard
     from dibs.encoders.base import EncoderContext, make_encoder
     from dibs.encoders.embed import embed
 

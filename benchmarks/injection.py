@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from dibs.cards import LLMCard, TaskCard
+from dibs.cards.model import LLMCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure
 from dibs.errors import DibsError
 from dibs.llm.chat import ChatModel, Request, make_llm

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from encode import flops_of, matmul_rate, read_texts
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.distributed.engine import RayEngine
 from dibs.distributed.pool import Pool, Task
 from dibs.encoders.base import EncodedBatch, Encoder, EncoderContext, FloatArray, IntArray, make_encoder

@@ -25,7 +25,8 @@ import pyarrow as pa
 from ready import store_vectors
 from search_worker import CALL
 
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import QRELS_SCHEMA, Dataset
 from dibs.data.prepare import prepared
 from dibs.data.write import write_dataset

@@ -31,7 +31,8 @@ def dibs(job: dict[str, Any]) -> Callable[[], Scores]:
     import pyarrow.parquet  # noqa: F401
     import pytrec_eval  # noqa: F401
 
-    from dibs.cards import ModelCard, TaskCard
+    from dibs.cards.model import ModelCard
+    from dibs.cards.task import TaskCard
     from dibs.data.dataset import open_dataset
     from dibs.evaluate import Work, evaluate
     from dibs.retrieval.dense import DenseRetriever
@@ -64,7 +65,7 @@ def mteb(job: dict[str, Any], by_text: bool = True) -> Callable[[], Scores]:
     from mteb.models.model_meta import ScoringFunction
     from mteb.types import PromptType
 
-    from dibs.cards import TaskCard
+    from dibs.cards.task import TaskCard
     from dibs.data.dataset import open_dataset
     from dibs.scoring.measures import parse_measures
 

@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dibs.cards import ModelCard, Pooling, TaskCard
+from dibs.cards.model import ModelCard, Pooling
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure
 from dibs.encoders.base import Encoder, EncoderContext, FloatArray, Role, make_encoder
 from dibs.encoders.embed import embed, embed_together

@@ -80,6 +80,7 @@ def measure(way: str, folder: str, steps: int, batch: int) -> dict[str, Any]:
         else:
             from dibs.training import trainer
             from dibs.training.development import Development
+            from dibs.training.examples import Examples
             from dibs.training.settings import Settings
 
             class Timed(trainer._Steps):
@@ -90,7 +91,7 @@ def measure(way: str, folder: str, steps: int, batch: int) -> dict[str, Any]:
             trainer._Steps = Timed  # type: ignore[misc]
             settings = Settings(batch_size=batch, evaluations=1, seed=1)
             held = Development(pairs[:1], [pairs[0].document], 0)
-            trainer.train(model, trainer.Examples(pairs), held, settings, Path(place))
+            trainer.train(model, Examples(pairs), held, settings, Path(place))
     wall, processor = zip(*((b[0] - a[0], b[1] - a[1]) for a, b in pairwise(marks[1:])), strict=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": median(wall), "processor": median(processor), "mib": memory}

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from dibs.cards import Backend, ModelCard, Precision
+from dibs.cards.model import Backend, ModelCard, Precision
 from dibs.choices import Choices, setting
 from dibs.distributed.engine import using_engine
 from dibs.errors import DibsError, InputError, unknown

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dibs.cards import Backend, Precision
+from dibs.cards.model import Backend, Precision
 from dibs.errors import InputError
 
 _WHERE = ("engine", "address", "workers", "batch_api")

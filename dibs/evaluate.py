@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from dibs.cards import ModelCard, RerankerCard, TaskCard, mteb_data, mteb_task_name
+from dibs.cards.model import ModelCard, RerankerCard
+from dibs.cards.mteb_names import mteb_data, mteb_task_name
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset, check_files
 from dibs.data.prepare import shortfall
 from dibs.files import digest, slug

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dibs.cards import AdapterCard, TaskCard
+from dibs.cards.model import AdapterCard
+from dibs.cards.task import TaskCard
 from dibs.errors import DibsError
 from dibs.ready import model_lacks, task_lacks
 from dibs.workspace import Workspace

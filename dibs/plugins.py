@@ -21,7 +21,7 @@ from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any
 
-from dibs.cards import AdapterCard
+from dibs.cards.model import AdapterCard
 from dibs.errors import DibsError, MissingError, unknown
 
 GROUP = "dibs.plugins"

@@ -6,7 +6,8 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from dibs.cards import AdapterCard, TaskCard
+from dibs.cards.model import AdapterCard
+from dibs.cards.task import TaskCard
 from dibs.data.state import how_to_get, is_prepared
 from dibs.llm.address import unset_variables
 from dibs.workspace import Workspace

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dibs import plugins
-from dibs.cards import ModelCard, RerankerCard, TaskCard
+from dibs.cards.model import ModelCard, RerankerCard
+from dibs.cards.task import TaskCard
 from dibs.choices import Choices
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import ensure

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dibs.cards import MeasureName
+from dibs.cards.task import MeasureName
 from dibs.errors import DibsError, InputError
 from dibs.records import Record, find_record
 from dibs.toml import read_toml, validated

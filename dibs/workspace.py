@@ -9,7 +9,9 @@ from pathlib import Path
 
 import platformdirs
 
-from dibs.cards import AnyCard, LLMCard, ModelCard, RerankerCard, TaskCard, read_card
+from dibs.cards.model import LLMCard, ModelCard, RerankerCard
+from dibs.cards.read import AnyCard, read_card
+from dibs.cards.task import TaskCard
 from dibs.errors import DibsError, InputError, unknown
 
 _PACKAGE = Path(__file__).parent

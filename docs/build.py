@@ -21,18 +21,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
-from dibs.cards import (
-    Answers,
-    Documents,
-    Expect,
-    LLMCard,
-    ModelCard,
-    Repository,
-    RerankerCard,
-    Source,
-    Subset,
-    TaskCard,
-)
+from dibs.cards.model import LLMCard, ModelCard, RerankerCard
+from dibs.cards.task import Answers, Documents, Expect, Repository, Source, Subset, TaskCard
 from dibs.cli.main import app
 from dibs.records import Record
 from dibs.report.leaderboard.build import read_report
@@ -67,7 +57,7 @@ def commands() -> str:
 
 def cards() -> str:
     """The reference of the cards' fields: a table a type, from the types and the texts below their fields."""
-    texts = _texts(ROOT / "dibs" / "cards.py")
+    texts = _texts(ROOT / "dibs" / "cards" / "task.py") | _texts(ROOT / "dibs" / "cards" / "model.py")
     parts = [_CARDS]
     for heading, kind in _KINDS.items():
         rows = [_field(name, field, _text(texts, kind, name)) for name, field in kind.model_fields.items()]

@@ -17,7 +17,9 @@ from typing import Any
 
 
 def _card(path: Path) -> None:
-    from dibs.cards import LLMCard, ModelCard, RerankerCard, TaskCard, read_card
+    from dibs.cards.model import LLMCard, ModelCard, RerankerCard
+    from dibs.cards.read import read_card
+    from dibs.cards.task import TaskCard
     from dibs.errors import DibsError
 
     kinds: tuple[Any, ...] = (TaskCard, ModelCard, RerankerCard, LLMCard)
@@ -129,7 +131,7 @@ def main() -> None:
 
     name = sys.argv.pop(1)
     with atheris.instrument_imports(include=["dibs", "tomllib", "json", "csv"]):
-        import dibs.cards
+        import dibs.cards.read
         import dibs.data.qrels
         import dibs.rag.labels
         import dibs.records

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dibs.cards import AnyCard, ModelCard, TaskCard, read_card
+from dibs.cards.model import ModelCard
+from dibs.cards.read import AnyCard, read_card
+from dibs.cards.task import TaskCard
 from dibs.errors import InputError
 from tests.faults import fault_of
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import dibs
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.encoders.weights import packaged
 from dibs.workspace import Workspace
 from tests.cli.test_cli import Said

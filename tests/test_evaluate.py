@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dibs import evaluate as module
-from dibs.cards import Expect, ModelCard, Subset, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import Expect, Subset, TaskCard
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import ensure
 from dibs.errors import InputError

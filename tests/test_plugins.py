@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dibs import plugins
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import EncoderContext, make_encoder
 from dibs.encoders.embed import embed
 from dibs.errors import DibsError, InputError, MissingError

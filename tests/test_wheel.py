@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
 USER = """
 import dibs
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.errors import InputError
 card: ModelCard = ModelCard(name="m", adapter="bm25")
 problem: int = InputError("x").problem

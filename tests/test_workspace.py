@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cards import AnyCard, ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.read import AnyCard
+from dibs.cards.task import TaskCard
 from dibs.errors import InputError
 from dibs.workspace import BUILTIN, Workspace
 

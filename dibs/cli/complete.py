@@ -70,7 +70,7 @@ def _pairs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def _fields(ctx: typer.Context, incomplete: str) -> list[str]:
     """Fields of a model's card, for --set."""
-    from dibs.cards import ModelCard
+    from dibs.cards.model import ModelCard
 
     return [f"{name}=" for name in ModelCard.model_fields if name != "name" and name.startswith(incomplete)]
 

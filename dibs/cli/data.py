@@ -33,7 +33,7 @@ def prepare(
 
     Example: dibs data prepare FinanceBench
     """
-    from dibs.cards import TaskCard
+    from dibs.cards.task import TaskCard
     from dibs.data.prepare import prepare as build
     from dibs.data.prepare import shortfall
     from dibs.workspace import Workspace
@@ -65,7 +65,7 @@ def check(
 
     Example: dibs data check FinanceBench-Sample
     """
-    from dibs.cards import TaskCard
+    from dibs.cards.task import TaskCard
     from dibs.data.dataset import check_content, open_dataset
     from dibs.data.state import how_to_get
     from dibs.errors import MissingError

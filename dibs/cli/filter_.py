@@ -69,7 +69,7 @@ def filter_(
 
     Example: dibs filter FinanceBench-structure --round-trip bm25 --k 20
     """
-    from dibs.cards import LLMCard
+    from dibs.cards.model import LLMCard
     from dibs.errors import InputError
     from dibs.llm.chat import make_llm
     from dibs.llm.waiting import all_back
@@ -177,7 +177,7 @@ def _encoder(name: str, task: Task, place: Workspace) -> Encoder:
 def _round_trip(model: str, k: int, source: PairSet, place: Workspace) -> RoundTripStep:
     """The retriever over the task's corpus, read by the template that the pairs were made with."""
     from dibs import resolve
-    from dibs.cards import Documents, Source, TaskCard
+    from dibs.cards.task import Documents, Source, TaskCard
     from dibs.choices import Choices
     from dibs.training.roundtrip import asked_of
     from dibs.training.steps import RoundTripStep

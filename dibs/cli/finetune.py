@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.options import JsonOption, RemoteCodeOption, WorkspaceOption
 
 Model = Annotated[
     str, typer.Option("--model", "-m", help="The model to finetune: a card, folder or hub name.")
@@ -21,9 +21,6 @@ Tasks = Annotated[
         help="A task to measure base and finetuned model on; may be repeated.",
         show_default="every task whose data is here",
     ),
-]
-TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
 ]
 
 
@@ -91,7 +88,7 @@ def finetune(
     mlflow: Annotated[
         bool, typer.Option("--mlflow", help="Log the model and its scores where MLFLOW_TRACKING_URI says.")
     ] = False,
-    trust_remote_code: TrustRemoteCode = False,
+    trust_remote_code: RemoteCodeOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -27,7 +27,7 @@ def guarded(pairs: PairSet, names: list[str] | None, place: Workspace) -> list[T
         InputError: they do, or a task is not known; MissingError: its data is not here.
     """
     from dibs import resolve
-    from dibs.cards import TaskCard
+    from dibs.cards.task import TaskCard
     from dibs.ready import task_lacks
     from dibs.training.documents import of_task
     from dibs.training.gates import refuse_leakage
@@ -59,7 +59,8 @@ def planned(
         InputError: nobody knows a model, or the new one's name is taken; MissingError: it is not here.
     """
     from dibs import resolve
-    from dibs.cards import Documents, ModelCard, Source, TaskCard
+    from dibs.cards.model import ModelCard
+    from dibs.cards.task import Documents, Source, TaskCard
     from dibs.choices import Choices
     from dibs.errors import InputError
     from dibs.files import digest

@@ -34,7 +34,7 @@ def models(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
     Example: dibs models --json
     """
-    from dibs.cards import ModelCard
+    from dibs.cards.model import ModelCard
     from dibs.listed import model_rows
     from dibs.workspace import Workspace
 
@@ -47,7 +47,7 @@ def rerankers(workspace: WorkspaceOption = None, as_json: JsonOption = False) ->
 
     Example: dibs rerankers
     """
-    from dibs.cards import RerankerCard
+    from dibs.cards.model import RerankerCard
     from dibs.listed import model_rows
     from dibs.workspace import Workspace
 
@@ -60,7 +60,7 @@ def llms(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
 
     Example: dibs llms
     """
-    from dibs.cards import LLMCard
+    from dibs.cards.model import LLMCard
     from dibs.listed import model_rows
     from dibs.workspace import Workspace
 

@@ -20,6 +20,23 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")
 ]
 
+RemoteCodeOption = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")
+]
+BackendOption = Annotated[
+    Literal["auto", "torch", "onnxruntime", "openvino"] | None,
+    typer.Option(
+        help="What runs local models, if not what their cards say; auto takes the fastest that is "
+        "installed and gives torch's vectors, and says so.",
+    ),
+]
+PrecisionOption = Annotated[
+    Literal["float32", "bfloat16"] | None,
+    typer.Option(
+        help="What local models compute in; another than the card's is named in the results. bfloat16 "
+        "is faster on processors with AMX, and slower on others."
+    ),
+]
 BatchOption = Annotated[
     bool,
     typer.Option(

@@ -166,7 +166,7 @@ def _works(
         InputError: the runs are of several tasks, or something that is named is not there.
     """
     from dibs import resolve
-    from dibs.cards import LLMCard
+    from dibs.cards.model import LLMCard
     from dibs.errors import InputError
     from dibs.llm.chat import make_llm
     from dibs.llm.cost import at_batch_price

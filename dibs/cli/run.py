@@ -10,10 +10,13 @@ import typer
 
 from dibs.cli.options import (
     AddressOption,
+    BackendOption,
     BatchOption,
     EngineOption,
     JsonOption,
     NoWaitOption,
+    PrecisionOption,
+    RemoteCodeOption,
     WorkersOption,
     WorkspaceOption,
     waits,
@@ -24,9 +27,6 @@ if TYPE_CHECKING:
     from dibs.estimate import Estimate
     from dibs.evaluate import Done
     from dibs.workspace import Workspace
-
-_Backend = Literal["auto", "torch", "onnxruntime", "openvino"]
-_Precision = Literal["float32", "bfloat16"]
 
 
 def run(
@@ -72,23 +72,9 @@ def run(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Do again what failed for some queries.")
     ] = False,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")
-    ] = False,
-    backend: Annotated[
-        _Backend | None,
-        typer.Option(
-            help="What runs local models, if not what their cards say; auto takes the fastest that is "
-            "installed and gives torch's vectors, and says so.",
-        ),
-    ] = None,
-    precision: Annotated[
-        _Precision | None,
-        typer.Option(
-            help="What local models compute in; another than the card's is named in the results. bfloat16 "
-            "is faster on processors with AMX, and slower on others."
-        ),
-    ] = None,
+    trust_remote_code: RemoteCodeOption = False,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
     engine: EngineOption = None,
     address: AddressOption = None,
     workers: WorkersOption = None,

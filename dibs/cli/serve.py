@@ -11,7 +11,7 @@ import typer
 from dibs.cli.options import WorkspaceOption
 
 if TYPE_CHECKING:
-    from dibs.cards import LLMCard
+    from dibs.cards.model import LLMCard
 
 _CONTEXT = 4096
 _PORT = 8080
@@ -41,7 +41,7 @@ def serve(
 
     Example: dibs serve SmolLM2-135M-Instruct
     """
-    from dibs.cards import LLMCard
+    from dibs.cards.model import LLMCard
     from dibs.errors import InputError
     from dibs.llm.completions import Chat
     from dibs.llm.gguf import GgufModel

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.options import BackendOption, JsonOption, PrecisionOption, RemoteCodeOption, WorkspaceOption
 
 
 def sweep(
@@ -49,17 +49,9 @@ def sweep(
         list[str] | None,
         typer.Option("--set", help="Set a field of the model's card for all that is tried; may be repeated."),
     ] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")
-    ] = False,
-    backend: Annotated[
-        Literal["auto", "torch", "onnxruntime", "openvino"] | None,
-        typer.Option(help="What runs a local model, as for dibs run."),
-    ] = None,
-    precision: Annotated[
-        Literal["float32", "bfloat16"] | None,
-        typer.Option(help="What a local model computes in, as for dibs run."),
-    ] = None,
+    trust_remote_code: RemoteCodeOption = False,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dibs.cli.finetune import Model, Pairs, Tasks, TrustRemoteCode
-from dibs.cli.options import JsonOption, WorkspaceOption
+from dibs.cli.finetune import Model, Pairs, Tasks
+from dibs.cli.options import JsonOption, RemoteCodeOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from dibs.cards import ModelCard
+    from dibs.cards.model import ModelCard
     from dibs.evaluate import Work
     from dibs.resolve import Task
 
@@ -46,7 +46,7 @@ def sweep_finetune(
         bool,
         typer.Option(help="Measure every trial on the tasks, to say what choosing there would have claimed."),
     ] = True,
-    trust_remote_code: TrustRemoteCode = False,
+    trust_remote_code: RemoteCodeOption = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

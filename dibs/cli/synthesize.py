@@ -187,7 +187,7 @@ def _collection(options: Options, place: Workspace) -> tuple[Collection, str]:
 def _generator(
     options: Options, domain: str, found: Collection, place: Workspace, *, batch: bool
 ) -> Generator:
-    from dibs.cards import LLMCard
+    from dibs.cards.model import LLMCard
     from dibs.errors import InputError, unknown
     from dibs.llm.chat import make_llm
     from dibs.training.base import DOMAINS

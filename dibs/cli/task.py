@@ -52,7 +52,7 @@ class Options:
         Raises:
             InputError: options contradict each other, or name an LLM that nobody knows.
         """
-        from dibs.cards import LLMCard
+        from dibs.cards.model import LLMCard
         from dibs.data.documents.tables import Columns
         from dibs.domain.chunks import Chunks
         from dibs.domain.new import Plan

@@ -111,7 +111,7 @@ def import_(
 
 def _import_run(source: Path, task: str, name: str, workspace: Path | None, as_json: bool) -> None:
     from dibs import resolve
-    from dibs.cards import ModelCard
+    from dibs.cards.model import ModelCard
     from dibs.cli.run import print_done
     from dibs.evaluate import Work, evaluate
     from dibs.imported import import_run

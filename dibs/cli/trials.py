@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dibs import resolve
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.choices import Choices, setting
 from dibs.errors import InputError
 from dibs.evaluate import Work

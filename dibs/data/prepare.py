@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dibs import plugins
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset, open_dataset
 from dibs.data.state import how_to_get, is_current, source_state
 from dibs.data.write import write_dataset

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
-from dibs.cards import Repository, Source, TaskCard
+from dibs.cards.task import Repository, Source, TaskCard
 from dibs.data.archive import Unpacked, read_archive, refuse_large
 from dibs.data.fetch import RemoteFile, fetch
 from dibs.data.github import Listed, list_folder

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.files import digest
 
 

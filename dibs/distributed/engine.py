@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dibs.cards import LLMCard, ModelCard
+from dibs.cards.model import LLMCard, ModelCard
 from dibs.distributed.cluster import Cluster
 from dibs.distributed.encode import SpreadEncoder
 from dibs.distributed.generate import Relay

@@ -9,14 +9,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.distributed.cluster import Cluster, Seat
 from dibs.distributed.worker import usable
 from dibs.errors import DibsError
 from dibs.llm.calls import FailedCallError
 from dibs.llm.chat import make_llm
-from dibs.llm.engine import ChatClient, Line
+from dibs.llm.engine import ChatClient
 from dibs.llm.http import Payload
+from dibs.llm.line import Line
 from dibs.progress import say
 from dibs.provenance import hardware
 

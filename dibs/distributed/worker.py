@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.distributed.cluster import Seat
 from dibs.encoders.base import EncodedBatch, EncoderContext, FloatArray, Role, make_encoder
 from dibs.encoders.batches import Batch, concurrently

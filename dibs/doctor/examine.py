@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.doctor.findings import Finding
 from dibs.doctor.machine import machine_findings
 from dibs.doctor.network import hub_finding, key_findings, server_findings

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from dibs.cards import AdapterCard, LLMCard
+from dibs.cards.model import AdapterCard, LLMCard
 from dibs.doctor.findings import Finding
 from dibs.errors import DibsError
 from dibs.keys import HOMES, check_key, is_loopback

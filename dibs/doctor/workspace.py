@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dibs.cards import AdapterCard, LLMCard, ModelCard, RerankerCard, TaskCard
+from dibs.cards.model import AdapterCard, LLMCard, ModelCard, RerankerCard
+from dibs.cards.task import TaskCard
 from dibs.doctor.findings import Finding
 from dibs.errors import DibsError
 from dibs.ready import model_lacks, task_lacks

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import TaskCard, read_card
+from dibs.cards.read import read_card
+from dibs.cards.task import TaskCard
 from dibs.data.documents.base import VERSION, By
 from dibs.data.documents.gather import Gathered, gather
 from dibs.data.documents.scan import Scan, scan
@@ -194,7 +195,7 @@ def _cluster(queries: list[Query], documents: dict[str, str]) -> bool:
 def _card(
     plan: Plan, gathered: Gathered, levels: tuple[str, ...], queries: list[Query], cluster: bool
 ) -> dict[str, Any]:
-    """The card's fields; `dibs.cards.TaskCard` says what they mean."""
+    """The card's fields; `dibs.cards.task.TaskCard` says what they mean."""
     synthetic = plan.synthesis.maker if plan.queries is None else None
     asked = f"Synthetic queries ({synthetic})" if synthetic else "Queries"
     card: dict[str, Any] = {

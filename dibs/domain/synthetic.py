@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.data.content import ROWS
 from dibs.domain.queries import Query
 from dibs.errors import InputError, unknown

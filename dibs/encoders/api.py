@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import (
     EncodedBatch,
     Encoder,
@@ -25,6 +25,7 @@ from dibs.encoders.base import (
     prompt_for,
     unit_length,
 )
+from dibs.encoders.packing import cut_texts, packed
 from dibs.encoders.replies import Reply, read_reply
 from dibs.errors import DibsError, InputError, MissingError, ProviderError, unknown
 from dibs.files import digest
@@ -164,14 +165,17 @@ class ApiEncoder(Encoder):
             InputError: The provider refuses the texts or the model, in its own words.
             ProviderError: A request failed after all retries.
         """
-        tokens, sent = self._prepared(texts, role)
+        tokens, sent = cut_texts(texts, self._prompt(role), self._tokenizer, self.max_tokens)
         blank = np.array([place for place, text in enumerate(sent) if not text], dtype=np.int64)
         if len(blank):
             yield self._batch(blank, np.zeros((len(blank), self.dimension), np.float32), tokens)
         if self._context.batch and role == BATCHED:
             yield from self._by_batch(sent, tokens)
             return
-        packs = self._packs(sent, np.minimum(tokens, self.max_tokens))
+        most = self._card.batch_tokens
+        if most is not None and not self._tokenizer.exact:
+            most //= 2  # dense texts have twice the tokens that are estimated
+        packs = packed(sent, np.minimum(tokens, self.max_tokens), self._card.batch_size, most)
         if not packs:
             return
         service = self._service()
@@ -277,36 +281,6 @@ class ApiEncoder(Encoder):
 
     def _batch(self, places: IntArray, vectors: FloatArray, tokens: IntArray) -> EncodedBatch:
         return EncodedBatch(places, vectors, tokens[places] if self._tokenizer.exact else None)
-
-    def _prepared(self, texts: Sequence[str], role: Role) -> tuple[IntArray, list[str]]:
-        """(n,) tokens of whole texts, and what is sent of each: cut, and empty if nothing is."""
-        prompt = self._prompt(role)
-        whole = [prompt + text if text.strip() else "" for text in texts]
-        counts = self._tokenizer.count(whole)
-        tokens = np.array(
-            [count if text else 0 for count, text in zip(counts, whole, strict=True)], dtype=np.int64
-        )
-        sent = [
-            text if count <= self.max_tokens else self._tokenizer.cut(text, self.max_tokens)
-            for text, count in zip(whole, tokens, strict=True)
-        ]
-        return tokens, [text if text.strip() else "" for text in sent]
-
-    def _packs(self, sent: list[str], tokens: IntArray) -> list[IntArray]:
-        """Places of the texts of each request, in order, within the card's limits."""
-        most = self._card.batch_tokens
-        if most is not None and not self._tokenizer.exact:
-            most //= 2  # dense texts have twice the tokens that are estimated
-        packs: list[list[int]] = []
-        room = 0
-        for place in (place for place, text in enumerate(sent) if text):
-            need = int(tokens[place])
-            if not packs or len(packs[-1]) == self._card.batch_size or (most is not None and need > room):
-                packs.append([])
-                room = most or 0
-            packs[-1].append(place)
-            room -= need
-        return [np.array(pack, dtype=np.int64) for pack in packs]
 
     def _asked_once(self, send: Send, texts: list[str]) -> Reply:
         return self._checked(read_reply(send(texts), len(texts)))

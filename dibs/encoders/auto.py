@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dibs import plugins
-from dibs.cards import Backend, ModelCard, Precision
+from dibs.cards.model import Backend, ModelCard, Precision
 from dibs.encoders.base import Encoder, EncoderContext, make_encoder
 from dibs.errors import DibsError
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dibs import plugins
-from dibs.cards import SEARCH_OPTIONS, ModelCard
+from dibs.cards.model import SEARCH_OPTIONS, ModelCard
 from dibs.errors import InputError, MissingError
 from dibs.files import digest
 

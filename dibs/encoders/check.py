@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dibs.cards import Precision
+from dibs.cards.model import Precision
 from dibs.encoders.base import FloatArray
 from dibs.errors import InputError
 from dibs.files import digest, write_bytes

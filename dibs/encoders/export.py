@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dibs.cards import Backend
+from dibs.cards.model import Backend
 from dibs.encoders.base import needs
 from dibs.encoders.batches import Padded
 from dibs.encoders.runtimes import Runtime, graph_runtime

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import ModelCard, Pooling
+from dibs.cards.model import ModelCard, Pooling
 from dibs.errors import InputError
 
 _PARTS = ("tokenizer", "config", "model")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dibs.cards import ModelCard, Pooling
+from dibs.cards.model import ModelCard, Pooling
 from dibs.encoders.base import (
     EncodedBatch,
     EncoderContext,

@@ -8,7 +8,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import EncoderContext, Role, needs
 from dibs.encoders.batches import Tokeniser
 from dibs.encoders.local import LocalEncoder, read_tokenizer, tokeniser

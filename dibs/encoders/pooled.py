@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dibs.cards import Pooling
+from dibs.cards.model import Pooling
 from dibs.encoders.base import EncodedBatch, Encoder, Role
 from dibs.encoders.derived import gives
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from dibs.cards import Backend, ModelCard, Pooling, Precision
+from dibs.cards.model import Backend, ModelCard, Pooling, Precision
 from dibs.encoders.base import EncoderContext, FloatArray, Role, needs
 from dibs.encoders.batches import Batch, Padded, Tokeniser
 from dibs.encoders.check import TEXTS, Check, check, reference

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import (
     EncodedBatch,
     Encoder,

@@ -7,7 +7,7 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
-from dibs.cards import AdapterCard
+from dibs.cards.model import AdapterCard
 from dibs.errors import InputError, MissingError
 from dibs.files import sha256_file, write_json
 from dibs.hub import fetch

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.content import content_of
 from dibs.data.dataset import QRELS_SCHEMA, DatasetInfo
 from dibs.data.qrels import judgements

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dibs import plugins
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.errors import DibsError, InputError
 
 

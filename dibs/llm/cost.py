@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.errors import MissingError
 from dibs.files import canonical_json
 from dibs.llm.chat import Request

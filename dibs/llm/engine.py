@@ -6,14 +6,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.errors import DibsError, InputError, MissingError, ProviderError
-from dibs.files import digest
 from dibs.llm.batch import Batches
 from dibs.llm.batch_api import BatchApi, Terms
 from dibs.llm.cache import ReplyCache
@@ -21,49 +20,20 @@ from dibs.llm.calls import RESUME, Patience, call
 from dibs.llm.chat import Asked, Estimate, Reply, Request, Spent
 from dibs.llm.cost import batch_price, price, prompt_tokens, tokenizer_of
 from dibs.llm.dialect import Dialect
-from dibs.llm.http import Payload, Post
+from dibs.llm.http import Payload
 from dibs.llm.limiter import Limiter
+from dibs.llm.line import Line, Relay
 from dibs.llm.options import read_options
 from dibs.llm.parallel import Done, side_by_side
 from dibs.llm.protocol import body_of, read_reply
-from dibs.llm.service import Service
 from dibs.llm.tokens import Tokenizer
+from dibs.llm.wanted import Wanted, wanted
 from dibs.progress import track
 
 HOPELESS = 10
 """So many requests in a row without a reply, and the rest is not tried: the server is down."""
 
-_FORMAT = 1
-"""Changed when a kept reply is no longer what the same request would get."""
-
-
 _Done: TypeAlias = Done[str, Reply | DibsError]
-
-
-class Line(NamedTuple):
-    """How a model is reached."""
-
-    service: Service
-    post: Post
-
-
-class Relay(Protocol):
-    """Other processes that send a model's requests."""
-
-    about: dict[str, Any]
-    """What a record says of them."""
-
-    def line(self, own: Line, most: int) -> AbstractContextManager[Line]:
-        """The way through them while the block runs, for `most` requests at once."""
-
-
-@dataclass
-class _Wanted:
-    """Requests by their keys; equal ones have one."""
-
-    bodies: dict[str, Payload] = field(default_factory=dict)
-    positions: dict[str, list[int]] = field(default_factory=dict)
-    faulty: list[Asked] = field(default_factory=list)
 
 
 class ChatClient(ABC):
@@ -189,14 +159,14 @@ class ChatClient(ABC):
                 yield asked
 
     def estimate(self, requests: Sequence[Request]) -> Estimate:
-        wanted = self._wanted(requests)
+        needed = self._wanted(requests)
         with closing(self._cache) as cache:
-            sent = [requests[places[0]] for key, places in wanted.positions.items() if not cache.get(key)]
+            sent = [requests[places[0]] for key, places in needed.positions.items() if not cache.get(key)]
         read = prompt_tokens(sent, self._tokenizer)
         written = sum(request.max_tokens for request in sent)
         return Estimate(
             requests=len(sent),
-            cached=len(requests) - len(wanted.faulty) - len(sent),
+            cached=len(requests) - len(needed.faulty) - len(sent),
             prompt_tokens=read,
             completion_tokens=written,
             usd=price(self._card, read, written),
@@ -205,11 +175,11 @@ class ChatClient(ABC):
         )
 
     def _asked(self, requests: Sequence[Request]) -> Generator[Asked, None, None]:
-        wanted = self._wanted(requests)
-        self.spent.failed += len(wanted.faulty)
-        yield from wanted.faulty
+        needed = self._wanted(requests)
+        self.spent.failed += len(needed.faulty)
+        yield from needed.faulty
         missing = []
-        for key, places in wanted.positions.items():
+        for key, places in needed.positions.items():
             kept = self._cache.get(key)
             if kept is None:
                 missing.append(key)
@@ -219,29 +189,19 @@ class ChatClient(ABC):
         if not missing:
             return
         send = self._by_batch if self._batches else self._sent
-        with closing(send(missing, wanted.bodies)) as each:
+        with closing(send(missing, needed.bodies)) as each:
             for key, result in each:
-                first, *others = wanted.positions[key]
+                first, *others = needed.positions[key]
                 yield Asked(first, result)
                 if isinstance(result, Reply):
                     self.spent.cached += len(others)
                     result = replace(result, cached=True)
                 yield from (Asked(place, result) for place in others)
 
-    def _wanted(self, requests: Sequence[Request]) -> _Wanted:
-        wanted, settings = _Wanted(), self.settings()
-        for position, request in enumerate(requests):
-            body = body_of(request, self._model, self._card.temperature, self._options.extra)
-            try:
-                key = digest({"format": _FORMAT, "settings": settings, "request": body})
-            except ValueError as error:  # half a surrogate pair; a number in a schema that is none
-                problem = f"the request cannot be written as JSON: {error}"
-                fault = InputError(problem, where=self.name, todo="Correct the text it is made of.")
-                wanted.faulty.append(Asked(position, fault))
-                continue
-            wanted.bodies[key] = body
-            wanted.positions.setdefault(key, []).append(position)
-        return wanted
+    def _wanted(self, requests: Sequence[Request]) -> Wanted:
+        card, options = self._card, self._options
+        bodies = (body_of(request, self._model, card.temperature, options.extra) for request in requests)
+        return wanted(bodies, self.settings(), self.name)
 
     def _sent(self, keys: Sequence[str], bodies: Mapping[str, Payload]) -> Generator[_Done, None, None]:
         """What came of each request; every key comes once."""

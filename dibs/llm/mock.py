@@ -16,13 +16,14 @@ from typing import Any, ClassVar
 
 from tenacity import wait_none
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.errors import InputError, unknown
 from dibs.files import digest
 from dibs.llm.calls import FailedCallError, Patience
-from dibs.llm.engine import ChatClient, Line
+from dibs.llm.engine import ChatClient
 from dibs.llm.http import Payload
 from dibs.llm.limiter import Limiter
+from dibs.llm.line import Line
 from dibs.llm.options import read_options
 from dibs.llm.service import Service
 from dibs.llm.tokens import CharacterTokenizer

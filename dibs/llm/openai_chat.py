@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from dibs.llm.address import filled_in
 from dibs.llm.batch_api import BatchApi, Terms, batches_at
-from dibs.llm.engine import ChatClient, Line
+from dibs.llm.engine import ChatClient
 from dibs.llm.http import posting
+from dibs.llm.line import Line
 from dibs.llm.service import Service, find_service, plain_url
 
 _OWN = "https://api.openai.com/v1"

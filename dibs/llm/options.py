@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.errors import InputError, unknown
 from dibs.llm.http import Payload
 

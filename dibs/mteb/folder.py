@@ -11,7 +11,7 @@ from typing import Any
 from mteb import ResultCache
 from mteb.results import TaskResult
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.errors import DamagedError, InputError
 from dibs.files import digest, slug
 from dibs.mteb.meta import model_meta, model_type

@@ -9,7 +9,7 @@ from mteb.models import ModelMeta
 from mteb.models.model_meta import ScoringFunction
 from mteb.types import Licenses
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 
 _TYPES = {"bm25": "sparse", "dense": "dense"}
 _FRAMEWORKS = {

@@ -15,7 +15,7 @@ from mteb.models.abs_encoder import AbsEncoder
 from mteb.types import PromptType
 
 from dibs import plugins
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.data.dataset import QRELS_SCHEMA
 from dibs.data.write import write_dataset
 from dibs.encoders.base import Encoder, EncoderContext, FloatArray, Role, make_encoder

@@ -12,7 +12,8 @@ from typing import Any, TypeVar, overload
 import mteb
 from mteb.abstasks import AbsTask
 
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.errors import DibsError
 from dibs.mteb.models import registry_meta
 from dibs.mteb.tasks import DibsTask, mteb_task_class

@@ -15,7 +15,8 @@ from mteb.abstasks.task_metadata import TaskDomain, TaskMetadata
 from mteb.types import Licenses
 from pydantic import Field, ValidationError
 
-from dibs.cards import MtebData, TaskCard, mteb_data, mteb_task_name
+from dibs.cards.mteb_names import MtebData, mteb_data, mteb_task_name
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import ensure, prepared
 from dibs.errors import DibsError, InputError
@@ -44,7 +45,7 @@ class DibsTask(AbsTaskRetrieval):
     """A task card as a task of MTEB; `mteb_task_class` makes a class for each card.
 
     An object is bound to the data that was at hand when it was made. Its one subset is named after
-    that data and whatever else the scores depend on, see `dibs.cards.mteb_data`.
+    that data and whatever else the scores depend on, see `dibs.cards.mteb_names`.
     """
 
     card: ClassVar[TaskCard]

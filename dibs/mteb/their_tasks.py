@@ -13,7 +13,7 @@ import mteb
 import pyarrow as pa
 from mteb.abstasks import AbsTaskRetrieval
 
-from dibs.cards import DEFAULT_MEASURES, Documents, Source, TaskCard
+from dibs.cards.task import DEFAULT_MEASURES, Documents, Source, TaskCard
 from dibs.data.dataset import QRELS_SCHEMA, Dataset
 from dibs.data.prepare import prepared
 from dibs.data.write import write_dataset

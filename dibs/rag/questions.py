@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset
 from dibs.errors import InputError, unknown
 from dibs.scoring.levels import unit_qrels

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import LLMCard, TaskCard
+from dibs.cards.model import LLMCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import shortfall
 from dibs.files import digest

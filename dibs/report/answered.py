@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.errors import unknown
 from dibs.rag.questions import questions
 from dibs.rag.record import read_stored

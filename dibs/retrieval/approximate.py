@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dibs.cards import SEARCH_OPTIONS, Index, ModelCard, Stored
+from dibs.cards.model import SEARCH_OPTIONS, Index, ModelCard, Stored
 from dibs.encoders.base import FloatArray, IntArray
 from dibs.errors import InputError
 from dibs.files import digest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.errors import InputError, unknown
 from dibs.files import digest
 from dibs.progress import track

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.content import ROWS
 from dibs.data.dataset import Dataset, Qrels
 from dibs.retrieval.run import Run, rank

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import EncoderContext, make_encoder, needs
 from dibs.encoders.folder import own_limit
 from dibs.encoders.sentence_transformers import SentenceTransformersEncoder
@@ -154,7 +154,8 @@ def finetune(job: Job, home: Path, watch: Callable[[Evaluation], None] = lambda 
 def _train(
     job: Job, development: Development, mined: Mined | None, folder: Path, watch: Callable[[Evaluation], None]
 ) -> Trained:
-    from dibs.training.trainer import Examples, train
+    from dibs.training.examples import Examples
+    from dibs.training.trainer import train
 
     prompts = tuple(job.encoder.settings(role)["prompt"] for role in ("query", "document"))
     negatives = mined.negatives if mined else ()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.errors import DamagedError
 from dibs.evaluate import Work
 from dibs.files import write_json

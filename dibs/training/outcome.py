@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.errors import DamagedError
 from dibs.files import write_bytes
 from dibs.workspace import Workspace

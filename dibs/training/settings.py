@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from dibs.cards import ModelCard, Pooling
+from dibs.cards.model import ModelCard, Pooling
 from dibs.errors import InputError, unknown
 from dibs.scoring.statistics import SEED
 

@@ -5,10 +5,7 @@ Imported only when a model is trained: torch and transformers come with it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,9 +29,10 @@ from transformers.utils import logging
 from dibs.encoders.base import FloatArray, Role
 from dibs.errors import InputError
 from dibs.files import write_json
+from dibs.training.checkpoints import kept_evaluations, last_checkpoint
 from dibs.training.development import MEASURE, Development, Encode, Evaluation
+from dibs.training.examples import Examples
 from dibs.training.lora import adapt
-from dibs.training.pairs import Pair
 from dibs.training.progress import Reporter, reporting
 from dibs.training.settings import Settings
 
@@ -42,35 +40,6 @@ Watch = Callable[[Evaluation], None]
 """Told of each evaluation; whatever it raises ends the training."""
 _LOGGED = 100
 """Points of the loss that are kept, about."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What is trained on."""
-
-    pairs: Sequence[Pair]
-    negatives: Sequence[tuple[str, ...]] = ()
-    """Of each pair, as many for all; empty for none."""
-    prompts: tuple[str, str] = ("", "")
-    """What is put before queries and before documents."""
-
-    def columns(self) -> dict[str, list[str]]:
-        """As the loss takes them: the query, its document, its hard negatives."""
-        hard = {f"negative_{n}": list(texts) for n, texts in enumerate(zip(*self.negatives, strict=True), 1)}
-        texts = {"query": [pair.query for pair in self.pairs], "document": [p.document for p in self.pairs]}
-        return texts | hard
-
-    def keys(self) -> dict[str, list[str]]:
-        """What no two pairs of a batch may share, whichever the column: the query, the document's id, and
-        the texts of documents, negatives among them."""
-        found = {
-            name: [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-            for name, texts in self.columns().items()
-        }
-        return found | {"document_of": [f"id {pair.document_id}" for pair in self.pairs]}
-
-    def prompt(self, column: str) -> str:
-        return self.prompts[0] if column == "query" else self.prompts[1]
 
 
 @dataclass(frozen=True)
@@ -144,26 +113,6 @@ def train(
     losses = [(int(entry["step"]), float(entry["loss"])) for entry in state.log_history if "loss" in entry]
     made = [found for found in kept_evaluations(folder) if found.step <= state.global_step]
     return Trained(state.global_step, steps * settings.epochs, state.best_global_step, losses, made)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; those after it, which were not, are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2]))
-    for path in found:
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))  # it is written last
-        except (OSError, ValueError):
-            shutil.rmtree(path)
-        else:
-            return path
-    return None
-
-
-def kept_evaluations(folder: Path) -> list[Evaluation]:
-    """What was evaluated so far, the base first."""
-    paths = sorted((folder / "evaluations").glob("*.json"), key=lambda path: int(path.stem))
-    values = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    return [Evaluation(**one | {"values": tuple(one["values"])}) for one in values]
 
 
 def _steps(examples: Examples, settings: Settings) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.choices import Choices
 from dibs.errors import InputError
 from dibs.evaluate import Work

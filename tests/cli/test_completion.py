@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cards import LLMCard, ModelCard, RerankerCard, TaskCard
+from dibs.cards.model import LLMCard, ModelCard, RerankerCard
+from dibs.cards.task import TaskCard
 from dibs.cli import complete
 from dibs.workspace import Workspace
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.cli.main import app
 from dibs.data.prepare import ensure
 from dibs.records import all_records

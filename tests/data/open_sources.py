@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import Any
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from tests.data.upstream import REVISION
 
 LONG = "Tie the tail to the lower bridle and let out the line slowly until the kite stands."

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import open_dataset
 from dibs.data.prepare import check_pinned, ensure, prepare, prepared, shortfall
 from dibs.data.state import how_to_get, is_prepared

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data import archive as archives
 from dibs.data import repository as module
 from dibs.data.fetch import fetch

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import prepare, shortfall
 from dibs.retrieval.base import Search

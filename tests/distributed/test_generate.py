@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.distributed.generate import AskWorker
 from dibs.llm.calls import FailedCallError
 from tests.rag.helpers import mock_card

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dibs.cards import LLMCard, ModelCard
+from dibs.cards.model import LLMCard, ModelCard
 from dibs.distributed import engine as engines
 from dibs.distributed.encode import SpreadEncoder
 from dibs.distributed.engine import RayEngine

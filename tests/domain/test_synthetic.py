@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.domain.synthetic import Synthesis, synthesize
 from dibs.errors import InputError, ProviderError
 from dibs.workspace import Workspace

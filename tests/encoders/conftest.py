@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.api import ApiEncoder
 from dibs.encoders.base import EncoderContext
 from dibs.llm.calls import Patience

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import EncoderContext, FloatArray, make_encoder
 from dibs.encoders.sentence_transformers import SentenceTransformersEncoder
 

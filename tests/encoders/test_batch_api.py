@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tenacity import wait_none
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.api import ApiEncoder
 from dibs.encoders.base import EncoderContext
 from dibs.encoders.embed import embed

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dibs.cards import ModelCard, Pooling, read_card
+from dibs.cards.model import ModelCard, Pooling
+from dibs.cards.read import read_card
 from dibs.encoders import base
 from dibs.encoders.base import Encoder, EncoderContext, make_encoder
 from dibs.encoders.local import pool
@@ -398,7 +399,7 @@ def test_settings_import_no_library(tiny: Path, tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import EncoderContext
 from dibs.encoders.onnx import OnnxEncoder
 card = ModelCard.model_validate_json({tiny_card(tiny).model_dump_json()!r})

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from tenacity import wait_none
 
-from dibs.cards import ModelCard, read_card
+from dibs.cards.model import ModelCard
+from dibs.cards.read import read_card
 from dibs.encoders.base import EncoderContext
 from dibs.encoders.openai import OpenAIEncoder
 from dibs.errors import ProviderError
@@ -140,7 +141,7 @@ def test_the_shipped_cards_suit_it(name: str, tmp_path: Path, monkeypatch: pytes
 
 def test_making_one_imports_neither_the_package_nor_tokenizers() -> None:
     code = (
-        "import sys, pathlib; from dibs.cards import ModelCard; "
+        "import sys, pathlib; from dibs.cards.model import ModelCard; "
         "from dibs.encoders.base import EncoderContext; from dibs.encoders.openai import OpenAIEncoder; "
         "card = ModelCard(name='a', adapter='openai', dimension=8); "
         "OpenAIEncoder(card, EncoderContext(pathlib.Path('.'))).settings('query'); "

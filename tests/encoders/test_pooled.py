@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dibs.cards import Pooling
+from dibs.cards.model import Pooling
 from dibs.encoders.base import (
     EncodedBatch,
     Encoder,

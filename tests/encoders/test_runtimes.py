@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dibs.cards import Backend, ModelCard, read_card
+from dibs.cards.model import Backend, ModelCard
+from dibs.cards.read import read_card
 from dibs.encoders import auto, base
 from dibs.encoders import check as checks
 from dibs.encoders import sentence_transformers as adapter

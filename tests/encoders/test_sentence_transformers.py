@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from dibs.cards import ModelCard, read_card
+from dibs.cards.model import ModelCard
+from dibs.cards.read import read_card
 from dibs.encoders.base import Encoder, EncoderContext, Role, make_encoder
 from dibs.encoders.embed import embed
 from dibs.encoders.sentence_transformers import SentenceTransformersEncoder
@@ -254,7 +255,8 @@ def test_where_a_model_lies_does_not_change_its_fingerprint(
 _SETTINGS = """
 import sys
 from pathlib import Path
-from dibs.cards import ModelCard, read_card
+from dibs.cards.model import ModelCard
+from dibs.cards.read import read_card
 from dibs.encoders.base import EncoderContext, make_encoder
 encoder = make_encoder(read_card(ModelCard, Path(sys.argv[1])), EncoderContext(Path(sys.argv[2])))
 print(encoder.fingerprint("query"), encoder.fingerprint("document"), encoder.dimension)

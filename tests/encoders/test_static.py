@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dibs.cards import ModelCard, read_card
+from dibs.cards.model import ModelCard
+from dibs.cards.read import read_card
 from dibs.encoders import base
 from dibs.encoders.base import Encoder, EncoderContext, FloatArray, make_encoder
 from dibs.encoders.static import Model2VecEncoder, WordLlamaEncoder
@@ -254,7 +255,7 @@ def test_settings_import_no_library(tiny: Path, tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import EncoderContext
 from dibs.encoders.static import Model2VecEncoder, WordLlamaEncoder
 context = EncoderContext(Path({str(tmp_path / "cache")!r}))

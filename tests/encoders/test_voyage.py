@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from dibs.cards import ModelCard, read_card
+from dibs.cards.model import ModelCard
+from dibs.cards.read import read_card
 from dibs.encoders.base import EncoderContext
 from dibs.encoders.voyage import VoyageEncoder
 from dibs.errors import InputError, MissingError

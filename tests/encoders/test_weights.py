@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.weights import locate, packaged, weights_sha256
 from dibs.errors import InputError, MissingError
 from tests.hub_server import (
@@ -118,7 +118,7 @@ def test_a_path_that_names_no_package(path: str, tmp_path: Path) -> None:
 LOCATE = """
 import json, sys
 from pathlib import Path
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.weights import locate, weights_sha256
 from dibs.errors import DibsError
 

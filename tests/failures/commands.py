@@ -21,7 +21,7 @@ from time import sleep
 from typing import Any
 
 from dibs import plugins
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import EncodedBatch, EncoderContext, Role
 from dibs.records import QUERIES, Record
 from dibs.workspace import Workspace

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from tenacity import wait_none
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import EncoderContext, unit_length
 from dibs.encoders.embed import embed
 from dibs.errors import DibsError

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.errors import InputError
 from dibs.evaluate import Work
 from dibs.labelling.pool import Pooling, pooled

@@ -14,7 +14,7 @@ from typing import Any
 
 from tenacity import wait_none
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.llm.calls import Patience
 from dibs.llm.chat import Message, Request
 from dibs.llm.limiter import Limiter

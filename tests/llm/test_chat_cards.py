@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dibs import plugins
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.llm.chat import Reply, make_llm
 from dibs.llm.mock import MockChat
 from dibs.llm.openai_chat import OpenAIChat

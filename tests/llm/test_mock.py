@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.errors import InputError, ProviderError
 from dibs.llm.chat import Message, Reply, Request
 from dibs.llm.mock import REFUSAL, MockChat

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import mteb
 import pytest
 
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure
 from dibs.encoders.base import EncodedBatch, EncoderContext, Role, prompt_for
 from dibs.evaluate import Work, evaluate

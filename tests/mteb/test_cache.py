@@ -13,7 +13,8 @@ from mteb.results import TaskResult
 
 import dibs.mteb as door
 from dibs import plugins
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.records import MTEB, Record
 from dibs.workspace import Workspace
 from tests.mteb.helpers import BM25, GROUP, WORDS, WordsEncoder, dibs_record, mteb_scores, tiny

@@ -10,7 +10,7 @@ import pytest
 from mteb.results import TaskResult
 
 import dibs.mteb as door
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.workspace import Workspace
 from tests.mteb.helpers import BM25, GROUP, WORDS
 

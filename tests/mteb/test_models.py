@@ -11,7 +11,7 @@ import pytest
 from mteb.models import EncoderProtocol, SearchProtocol
 
 import dibs.mteb as door
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.retrieval.run import Run
 from dibs.workspace import Workspace
 from tests.mteb.helpers import BM25, GROUP, WORDS, WordsEncoder, mteb_scores, tiny

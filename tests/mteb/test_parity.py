@@ -11,7 +11,8 @@ import pytest
 
 import dibs.mteb as door
 from dibs import plugins
-from dibs.cards import DEFAULT_MEASURES, ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import DEFAULT_MEASURES, TaskCard
 from dibs.encoders.base import Encoder, EncoderContext, make_encoder
 from dibs.retrieval.base import Retriever
 from dibs.retrieval.dense import DenseRetriever

@@ -8,7 +8,7 @@ import mteb
 import pytest
 
 import dibs.mteb as door
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.errors import DibsError
 from dibs.workspace import Workspace
 from tests.mteb.helpers import GROUP, mteb_scores

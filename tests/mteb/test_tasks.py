@@ -12,7 +12,8 @@ from mteb.abstasks import AbsTaskRetrieval
 from mteb.types import Licenses
 
 import dibs.mteb as door
-from dibs.cards import DEFAULT_MEASURES, TaskCard, mteb_task_name
+from dibs.cards.mteb_names import mteb_task_name
+from dibs.cards.task import DEFAULT_MEASURES, TaskCard
 from dibs.data.prepare import ensure
 from dibs.errors import InputError, MissingError
 from dibs.mteb.tasks import _licence

@@ -12,7 +12,7 @@ from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
 from mteb.abstasks.task_metadata import TaskMetadata
 
 import dibs.mteb as door
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset as OurDataset
 from dibs.data.prepare import prepared
 from dibs.errors import InputError, MissingError

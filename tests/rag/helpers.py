@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import LLMCard, TaskCard
+from dibs.cards.model import LLMCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure
 from dibs.rag.answer import Asking
 from dibs.rag.arms import Arm

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.errors import InputError
 from dibs.rag.prompt import Prompt, find_prompt
 from dibs.workspace import Workspace

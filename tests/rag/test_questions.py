@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cards import Answers, TaskCard, read_card
+from dibs.cards.read import read_card
+from dibs.cards.task import Answers, TaskCard
 from dibs.data.dataset import Dataset
 from dibs.data.prepare import ensure
 from dibs.errors import InputError

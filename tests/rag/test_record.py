@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dibs.cards import Answers
+from dibs.cards.task import Answers
 from dibs.errors import ProviderError
 from dibs.rag.arms import Arm
 from dibs.rag.passages import Cut

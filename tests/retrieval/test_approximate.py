@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.encoders.base import FloatArray, unit_length
 from dibs.encoders.embed import Embedded
 from dibs.encoders.vectors import VectorStore, text_keys

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import Stemmer
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.errors import InputError
 from dibs.retrieval.base import Search
 from dibs.retrieval.bm25 import METHODS, BM25Retriever
@@ -234,7 +234,7 @@ def test_its_cost_and_what_a_reader_has_to_know(search: Search) -> None:
 _SCRIPT = """
 import json, sys
 from pathlib import Path
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.data.dataset import open_dataset
 from dibs.retrieval.base import Search
 from dibs.retrieval.bm25 import BM25Retriever

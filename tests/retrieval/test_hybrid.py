@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure
 from dibs.errors import InputError
 from dibs.evaluate import Work, evaluate

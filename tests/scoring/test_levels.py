@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dibs.cards import Source, TaskCard
+from dibs.cards.task import Source, TaskCard
 from dibs.data.dataset import QRELS_SCHEMA, Dataset
 from dibs.data.write import write_dataset
 from dibs.retrieval.run import Run, rank

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.injection import INJECTIONS, asked_of, attack_answers, attack_passages, cases_of
-from dibs.cards import RerankerCard
+from dibs.cards.model import RerankerCard
 from dibs.encoders.base import EncoderContext
 from dibs.llm.chat import Request
 from dibs.rag.judges.base import Case, Verdict

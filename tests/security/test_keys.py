@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cards import LLMCard, ModelCard
+from dibs.cards.model import LLMCard, ModelCard
 from dibs.errors import DibsError, InputError, ProviderError
 from dibs.keys import _say, check_key, is_loopback, may_go
 from dibs.llm.address import filled_in

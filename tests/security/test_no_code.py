@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dibs.cards import ModelCard, RerankerCard
+from dibs.cards.model import ModelCard, RerankerCard
 from dibs.encoders.base import EncoderContext, make_encoder
 from dibs.encoders.folder import options_of
 from dibs.encoders.weights import packaged

@@ -11,7 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 import dibs
-from dibs.cards import ModelCard, TaskCard, read_card
+from dibs.cards.model import ModelCard
+from dibs.cards.read import read_card
+from dibs.cards.task import TaskCard
 from dibs.data.archive import read_archive
 from dibs.data.fetch import RemoteFile
 from dibs.data.prepare import ensure

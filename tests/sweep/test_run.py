@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset
 from dibs.errors import InputError
 from dibs.evaluate import Work, evaluate

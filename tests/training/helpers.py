@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.llm.chat import ChatModel, make_llm
 from dibs.training.documents import Collection, Document
 from dibs.training.pairs import Pair, Split

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure
 from dibs.errors import InputError
 from dibs.training.documents import of_folder, of_task

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from dibs.cards import ModelCard, TaskCard
+from dibs.cards.model import ModelCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure
 from dibs.errors import InputError, ProviderError
 from dibs.evaluate import Work

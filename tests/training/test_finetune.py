@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dibs.cards import ModelCard, read_card
+from dibs.cards.model import ModelCard
+from dibs.cards.read import read_card
 from dibs.encoders.base import EncoderContext, make_encoder
 from dibs.errors import InputError
 from dibs.training import finetune as stage
@@ -209,7 +210,7 @@ def test_a_loss_that_is_no_number_ends_the_training(base: ModelCard, tmp_path: P
 
 
 def test_hard_negatives_are_mined_from_a_run(base: ModelCard, tmp_path: Path) -> None:
-    from dibs.cards import Documents, Source, TaskCard
+    from dibs.cards.task import Documents, Source, TaskCard
     from dibs.evaluate import Work
     from dibs.retrieval.dense import DenseRetriever
     from dibs.training.roundtrip import asked_of
@@ -263,7 +264,7 @@ def test_no_two_pairs_of_a_batch_share_a_document() -> None:
     from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
     from torch import Generator
 
-    from dibs.training.trainer import Examples
+    from dibs.training.examples import Examples
 
     pairs = small_pairs(train=12).of("train")
     twice = [replace(pair, document_id=f"d{place // 2}") for place, pair in enumerate(pairs)]

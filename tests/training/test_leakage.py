@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import ensure
 from dibs.encoders.base import FloatArray
 from dibs.training.documents import of_task

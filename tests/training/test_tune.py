@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dibs.cards import ModelCard
+from dibs.cards.model import ModelCard
 from dibs.errors import InputError
 from dibs.evaluate import Work
 from dibs.files import write_json
@@ -182,7 +182,7 @@ def test_the_optimism_is_what_choosing_on_the_test_would_have_claimed(
     searched: list[str] = []
 
     def make(model: ModelCard) -> Work:
-        from dibs.cards import Source, TaskCard
+        from dibs.cards.task import Source, TaskCard
 
         task = TaskCard(
             name="Tiny", description="", source=Source(kind="beir"), licence="", citation="",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from dibs.cards import Backend, Precision
+from dibs.cards.model import Backend, Precision
 from dibs.encoders.base import FloatArray, IntArray, needs
 
 

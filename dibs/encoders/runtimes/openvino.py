@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dibs.cards import Precision
+from dibs.cards.model import Precision
 from dibs.encoders.base import FloatArray, IntArray
 from dibs.errors import InputError, ProviderError
 

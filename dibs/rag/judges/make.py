@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dibs import plugins
-from dibs.cards import LLMCard
+from dibs.cards.model import LLMCard
 from dibs.errors import InputError, unknown
 from dibs.rag.judges.base import Judge
 from dibs.rag.judges.cascade import CascadeJudge

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dibs.cards import MeasureName, Sha256
+from dibs.cards.common import Sha256
+from dibs.cards.task import MeasureName
 
 
 class _Strict(BaseModel):

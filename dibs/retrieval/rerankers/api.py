@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from dibs.cards import RerankerCard
+from dibs.cards.model import RerankerCard
 from dibs.encoders.base import EncoderContext, IntArray
 from dibs.errors import DibsError, InputError, MissingError, unknown
 from dibs.llm.calls import Patience, call

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dibs import plugins
-from dibs.cards import RerankerCard
+from dibs.cards.model import RerankerCard
 from dibs.encoders.base import EncoderContext, FloatArray, IntArray
 
 

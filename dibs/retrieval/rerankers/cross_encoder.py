@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dibs.cards import RerankerCard
+from dibs.cards.model import RerankerCard
 from dibs.encoders.base import EncoderContext, IntArray
 from dibs.encoders.batches import by_budget
 from dibs.encoders.folder import read_fields

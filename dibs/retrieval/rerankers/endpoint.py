@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dibs.cards import RerankerCard
+from dibs.cards.model import RerankerCard
 from dibs.encoders.base import EncoderContext
 from dibs.errors import unknown
 from dibs.llm.http import Payload

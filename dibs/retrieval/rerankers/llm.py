@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dibs.cards import RerankerCard
+from dibs.cards.model import RerankerCard
 from dibs.encoders.base import EncoderContext
 from dibs.errors import InputError
 from dibs.llm.calls import Patience

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from dibs.cards import RerankerCard
+from dibs.cards.model import RerankerCard
 from dibs.encoders.base import EncoderContext
 from dibs.encoders.weights import locate, weights_sha256
 from dibs.errors import InputError, MissingError, unknown

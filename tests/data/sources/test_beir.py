@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import SourceData, SourceRequest
 from dibs.data.sources.beir import read
 from dibs.errors import InputError, MissingError

@@ -11,7 +11,7 @@ import pytest
 from tenacity import wait_none
 
 from dibs import plugins
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data import repository
 from dibs.data.fetch import fetch
 from dibs.data.github import list_folder

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import Dataset, open_dataset
 from dibs.data.prepare import SourceData, SourceRequest, prepare
 from dibs.data.sources.financebench import FILINGS, QUESTIONS, read
@@ -356,7 +356,7 @@ def test_without_a_folder_the_card_has_to_say_where_from() -> None:
 PREPARE = """
 import json, resource, sys
 from pathlib import Path
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import prepare
 from dibs.workspace import Workspace
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.dataset import open_dataset
 from dibs.data.fetch import fetch
 from dibs.data.prepare import prepare

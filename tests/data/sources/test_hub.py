@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import SourceData, SourceRequest
 from dibs.data.sources.hub import is_mteb_folder, read, read_folder
 from dibs.errors import InputError
@@ -239,7 +239,7 @@ def test_a_malformed_file_is_named(tmp_path: Path, name: str, content: str, wher
 READ = """
 import json, sys
 from pathlib import Path
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import SourceRequest
 from dibs.data.sources.hub import read
 from dibs.errors import DibsError

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tenacity import wait_none
 
-from dibs.cards import RerankerCard
+from dibs.cards.model import RerankerCard
 from dibs.encoders.base import EncoderContext
 from dibs.llm.calls import Patience
 from dibs.retrieval.rerankers.base import Pair, Reranker

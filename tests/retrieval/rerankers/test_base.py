@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dibs import plugins
-from dibs.cards import ModelCard, RerankerCard, read_card
+from dibs.cards.model import ModelCard, RerankerCard
+from dibs.cards.read import read_card
 from dibs.encoders.weights import packaged
 from dibs.errors import DibsError, InputError, MissingError
 from dibs.retrieval.rerankers.api import ApiReranker

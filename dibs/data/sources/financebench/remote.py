@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.fetch import RemoteFile, fetch
 from dibs.data.github import list_files
 from dibs.data.sources.financebench.tables import FILINGS, QUESTIONS

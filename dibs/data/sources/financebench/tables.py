@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dibs.cards import TaskCard
+from dibs.cards.task import TaskCard
 from dibs.data.prepare import check_pinned
 from dibs.data.rows import Row, cell, jsonl
 from dibs.errors import InputError, MissingError
