@@ -99,7 +99,7 @@ def rag(
     batch_api: BatchOption = False,
     no_wait: NoWaitOption = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the answers would cost, and ask nothing.")
+        bool, typer.Option("--dry-run", help="Say what answers and judging would cost, and ask nothing.")
     ] = False,
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Ask again what failed, and grade again what is unscored.")
@@ -117,7 +117,7 @@ def rag(
     from dibs.distributed.engine import using_engine
     from dibs.errors import InputError
     from dibs.llm.waiting import all_back
-    from dibs.rag.record import answer_arm, cost_ahead
+    from dibs.rag.record import answer_arm, cost_ahead, judging_ahead
     from dibs.report import answers as report
     from dibs.report.terminal import console
     from dibs.workspace import Workspace
@@ -141,7 +141,11 @@ def rag(
         raise InputError("--batch-api and --engine do not go together", todo="Choose who asks the LLM.")
     works = _works(retrieval, options, place, retry_errors=retry_errors, batch=batch_api)
     if dry_run:
-        costs = report.cost_rows({work.pipeline: cost_ahead(work, place) for work in works})
+        ahead = {work.pipeline: cost_ahead(work, place) for work in works}
+        for work in works:
+            if (judging := judging_ahead(work, place)) is not None:
+                ahead[f"{work.pipeline}, judged by {work.judge.name}"] = judging
+        costs = report.cost_rows(ahead)
         shown = costs if as_json else report.cost_table(costs)
     else:
         with using_engine(engine, address, workers) as found:

@@ -15,7 +15,8 @@ from dibs.llm.chat import Estimate, Request, Spent
 from dibs.llm.cost import prompt_tokens, tokenizer_of
 from dibs.rag.answer import NO_GOLD, Answer, askable, generate, lines_of, read_answers
 from dibs.rag.grade import Graded, grade, subset_rates
-from dibs.rag.judges.base import Verdict
+from dibs.rag.judges.base import Case, Verdict
+from dibs.rag.judges.spent import estimated_by
 from dibs.rag.work import Work, cost_of
 from dibs.records import QUERIES, SCORES, Record, making, record_folder, table_bytes, write_record
 from dibs.workspace import Workspace
@@ -103,6 +104,18 @@ def cost_ahead(work: Work, workspace: Workspace) -> Estimate:
     """What the answers of `work` would cost; nothing is asked."""
     asked = askable(work.questions, _find(work, workspace).kept)
     return work.generator.estimate([work.asking.request(question) for question in asked])
+
+
+def judging_ahead(work: Work, workspace: Workspace) -> Estimate | None:
+    """What grading would cost at most; None where the judge asks no chat model.
+
+    An answer that is not there yet counts as one that is as long as it may be.
+    """
+    kept = _find(work, workspace).kept
+    longest = "word " * work.asking.max_tokens
+    given = {id: answer.answer for id, answer in kept.items()}
+    cases = [Case(one.text, one.gold, given.get(one.id, longest) or "") for one in work.questions]
+    return estimated_by((work.judge,), cases)
 
 
 def read_stored(record: Record) -> tuple[list[Answer], list[Graded]]:

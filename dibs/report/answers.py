@@ -182,6 +182,4 @@ def cost_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
         if all(row["exact"] for row in rows)
         else " Tokens are estimated, not counted by the model's own tokenizer."
     )
-    yield Text(
-        f"Completion tokens are at most: every answer as long as it may be. Judging is not in it.{counted}"
-    )
+    yield Text(f"Completion tokens are at most: every answer and verdict as long as it may be.{counted}")

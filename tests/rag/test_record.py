@@ -10,10 +10,21 @@ import pytest
 
 from dibs.cards.task import Answers
 from dibs.errors import ProviderError
+from dibs.llm.chat import make_llm
 from dibs.rag.arms import Arm
+from dibs.rag.judges.llm import LLMJudge
 from dibs.rag.passages import Cut
 from dibs.rag.questions import questions
-from dibs.rag.record import ANSWERS, TEXTS, VERDICTS, WITHHELD, answer_arm, cost_ahead, read_stored
+from dibs.rag.record import (
+    ANSWERS,
+    TEXTS,
+    VERDICTS,
+    WITHHELD,
+    answer_arm,
+    cost_ahead,
+    judging_ahead,
+    read_stored,
+)
 from dibs.records import Record
 from dibs.workspace import Workspace
 from tests.rag.helpers import WordsJudge, mock_card, tiny_work, with_answers
@@ -212,6 +223,20 @@ def test_what_it_would_cost(place: Workspace, tmp_path: Path) -> None:
     assert not place.results.exists()
     answer_arm(work, place)
     assert cost_ahead(work, place).requests == 0
+
+
+def test_what_judging_would_cost(place: Workspace, tmp_path: Path) -> None:
+    card = mock_card(tmp_path, "grader")
+    work = tiny_work(place, mock_card(tmp_path), judge=LLMJudge(make_llm(card, place.cache)))
+    before = judging_ahead(work, place)
+    assert before is not None
+    assert before.requests == 4
+    assert not place.results.exists()
+    answer_arm(work, place)
+    after = judging_ahead(work, place)
+    assert after is not None
+    assert after.prompt_tokens < before.prompt_tokens
+    assert judging_ahead(tiny_work(place, mock_card(tmp_path)), place) is None
 
 
 def test_what_was_paid_and_what_it_takes(place: Workspace, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dibs.llm.chat import Spent
+from dibs.llm.chat import Estimate, Spent
 from dibs.rag.judges.base import Case, Judge, Judgement
-from dibs.rag.judges.spent import spent_by
+from dibs.rag.judges.spent import estimated_by, spent_by
 
 
 class CascadeJudge:
@@ -28,6 +28,10 @@ class CascadeJudge:
     def spent(self) -> Spent | None:
         """What its judges asked of chat models; None if they ask none."""
         return spent_by((self.first, self.second))
+
+    def estimate(self, cases: Sequence[Case]) -> Estimate | None:
+        """What grading would cost, if nothing is clear to the first; None if its judges ask no chat model."""
+        return estimated_by((self.first, self.second), cases)
 
     def settings(self) -> dict[str, Any]:
         return {"judge": "cascade", "first": self.first.settings(), "second": self.second.settings()}

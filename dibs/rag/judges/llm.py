@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dibs.errors import DibsError
-from dibs.llm.chat import ChatModel, Message, Reply, Request, Spent
+from dibs.llm.chat import ChatModel, Estimate, Message, Reply, Request, Spent
 from dibs.rag.judges.base import Case, Judgement, Verdict
 
 PROMPT = "grade.v1"
@@ -72,9 +72,9 @@ class LLMJudge:
             "prompt_sha256": hashlib.sha256("\0".join(texts).encode()).hexdigest(),
         }
 
-    def requests(self, cases: Sequence[Case]) -> list[Request]:
-        """What will be asked if every reply can be read: an estimate of the cost starts here."""
-        return [self._request(case) for case in cases if _without_asking(case) is None]
+    def estimate(self, cases: Sequence[Case]) -> Estimate:
+        """What grading would cost if every reply can be read."""
+        return self.llm.estimate([self._request(case) for case in cases if _without_asking(case) is None])
 
     def judge(self, cases: Sequence[Case]) -> list[Judgement]:
         told: dict[int, Judgement | _Malformed] = {

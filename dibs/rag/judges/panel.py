@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dibs.errors import InputError
-from dibs.llm.chat import Spent
+from dibs.llm.chat import Estimate, Spent
 from dibs.rag.judges.base import Case, Judge, Judgement
-from dibs.rag.judges.spent import spent_by
+from dibs.rag.judges.spent import estimated_by, spent_by
 
 
 class PanelJudge:
@@ -32,6 +32,10 @@ class PanelJudge:
     def spent(self) -> Spent | None:
         """What its judges asked of chat models; None if they ask none."""
         return spent_by(self._judges)
+
+    def estimate(self, cases: Sequence[Case]) -> Estimate | None:
+        """What grading would cost; None if its judges ask no chat model."""
+        return estimated_by(self._judges, cases)
 
     def settings(self) -> dict[str, Any]:
         return {"judge": "panel", "judges": [judge.settings() for judge in self._judges]}

@@ -19,6 +19,7 @@ class ScriptedLLM:
     name: str = "toy"
     asked: list[Request] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
+    usd: float | None = None
 
     def settings(self) -> dict[str, Any]:
         return {"adapter": "scripted", "model": self.name}
@@ -30,7 +31,7 @@ class ScriptedLLM:
             yield Asked(position, Reply(said, "stop", 10, 5) if isinstance(said, str) else said)
 
     def estimate(self, requests: Sequence[Request]) -> Estimate:
-        return Estimate(len(requests), 0, 0, 0, None, exact=False)
+        return Estimate(len(requests), 0, 10, 5, self.usd, exact=False)
 
 
 @dataclass

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from dibs.rag.judges.base import Judgement, Verdict
 from dibs.rag.judges.cascade import CascadeJudge
-from tests.rag.judges.scripted import FixedJudge, case, voting
+from dibs.rag.judges.llm import LLMJudge
+from tests.rag.judges.scripted import FixedJudge, ScriptedLLM, case, voting
 
 RULES = FixedJudge(
     {
@@ -40,3 +41,10 @@ def test_its_name_and_settings_hold_both() -> None:
     cascade = CascadeJudge(RULES, voting("toy"))
     assert cascade.name == "rules+toy"
     assert cascade.settings() == {"judge": "cascade", "first": {"judge": "rules"}, "second": {"judge": "toy"}}
+
+
+def test_its_cost_is_that_of_a_second_judge_that_is_left_everything() -> None:
+    found = CascadeJudge(RULES, LLMJudge(ScriptedLLM(lambda request: ""))).estimate([case("12"), case("odd")])
+    assert found is not None
+    assert found.requests == 2
+    assert CascadeJudge(RULES, voting("toy")).estimate([case("12")]) is None

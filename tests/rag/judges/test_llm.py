@@ -133,7 +133,7 @@ def test_what_needs_no_judge_is_not_asked() -> None:
     llm = ScriptedLLM(lambda request: said("correct"))
     judge = LLMJudge(llm)
     cases = [case(" \n"), Case("What?", " ", "12"), case("12")]
-    assert len(judge.requests(cases)) == 1
+    assert judge.estimate(cases).requests == 1
     assert [one.verdict for one in judge.judge(cases)] == [Verdict.REFUSAL, None, Verdict.CORRECT]
     assert len(llm.asked) == 1
     assert judge.judge([]) == []

@@ -55,3 +55,15 @@ def test_what_its_models_were_asked_is_summed() -> None:
     assert priced.spent == Spent(4, 2, 0, 60, 8, 0.75)
     assert PanelJudge([asked("A", 0.5), asked("B", None)]).spent == Spent(4, 2, 0, 60, 8, None)
     assert PanelJudge([voting("A"), voting("B")]).spent is None
+
+
+def test_what_grading_would_cost_is_the_sum_over_those_that_ask_a_model() -> None:
+    cheap, dear = (ScriptedLLM(lambda request: "", name, usd=usd) for name, usd in (("a", 0.25), ("b", 0.5)))
+    cases = [case("x"), case("y"), case(" ")]
+    found = PanelJudge([LLMJudge(cheap), voting("fixed"), LLMJudge(dear)]).estimate(cases)
+    assert found is not None
+    assert (found.requests, found.prompt_tokens, found.usd, found.batch_usd) == (4, 20, 0.75, None)
+    unknown = PanelJudge([LLMJudge(cheap), LLMJudge(ScriptedLLM(lambda request: ""))]).estimate(cases)
+    assert unknown is not None
+    assert unknown.usd is None
+    assert PanelJudge([voting("A"), voting("B")]).estimate(cases) is None
