@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dibs.cards.model import ModelCard
@@ -26,13 +27,13 @@ def optimism(search: Search, found: Sequence[Tried], tasks: Mapping[str, Make]) 
     """By task: the chosen trial's score on the test queries, the best one's, and their difference.
 
     Every finished trial is measured, once; none has a record, so that none can be taken for a result.
-    Call it when the choice is made.
+    Call it when the choice is made. The chosen one's vectors are looked for among those of records.
     """
     finished = [trial for trial in found if trial.state == "complete"]
-    told = {}
+    mine, told = chosen(found).number, {}
     for name, make in tasks.items():
-        scores = {trial.number: _mean(search, str(trial.model), make) for trial in finished}
-        mine, best = chosen(found).number, max(scores, key=lambda number: (scores[number], -number))
+        scores = {t.number: _mean(search, str(t.model), make, kept=t.number == mine) for t in finished}
+        best = max(scores, key=lambda number: (scores[number], -number))
         told[name] = {
             "measure": make(_card(search, str(finished[0].model))).task.main_measure,
             "trials": len(scores),
@@ -44,7 +45,7 @@ def optimism(search: Search, found: Sequence[Tried], tasks: Mapping[str, Make]) 
     return told
 
 
-def _mean(search: Search, model: str, make: Make) -> float:
+def _mean(search: Search, model: str, make: Make, *, kept: bool) -> float:
     """The model's main measure on the test queries; what was measured before is read."""
     work = make(_card(search, model))
     path = search.folder / f"{model}.tests.json"
@@ -55,7 +56,8 @@ def _mean(search: Search, model: str, make: Make) -> float:
     key = f"{work.task.name} {work.dataset.info.sha256} {work.task.main_measure}"
     if key not in known:
         main = Measure.parse(work.task.main_measure)
-        with tempfile.TemporaryDirectory(dir=search.folder) as cache:  # a trial's vectors serve nobody else
+        # The vectors of a trial that was not chosen serve nobody else.
+        with nullcontext(search.job.cache) if kept else TemporaryDirectory(dir=search.folder) as cache:
             asked = Query(work.dataset, work.task.template(work.template), Path(cache))
             run = work.retriever.search(asked, work.depth).run
         known[key] = float(score_main(run, work.task, work.dataset, [main])[main].mean())

@@ -179,7 +179,7 @@ def test_the_optimism_is_what_choosing_on_the_test_would_have_claimed(
     wanted = search(base, tmp_path, trials=12, epochs=(1, 2))
     found = [trial for trial in tune(wanted) if trial.state == "complete"]
     data = make_dataset(tmp_path / "data", {"a": "x", "b": "y"}, {"q1": "one", "q2": "two"})
-    searched: list[str] = []
+    caches: dict[str, list[Path]] = {}
 
     def make(model: ModelCard) -> Work:
         from dibs.cards.task import Source, TaskCard
@@ -189,11 +189,14 @@ def test_the_optimism_is_what_choosing_on_the_test_would_have_claimed(
             measures=("recall@1",), main_measure="recall@1",
         )  # fmt: skip
         two_epochs = json.loads(Path(f"{model.model}.json").read_text())["settings"]["epochs"] == 2
-        searched.append(model.name)
         first = {"q1": {"a": 1.0}, "q2": {"b" if two_epochs else "a": 1.0}}
-        return Work(task, data, FixedRetriever(first), model)
+        retriever = FixedRetriever(first)
+        caches[str(model.model)] = retriever.caches
+        return Work(task, data, retriever, model)
 
     told = optimism(wanted, found, {"Tiny": make})["Tiny"]
+    kept = {model for model, used in caches.items() if used == [wanted.job.cache]}
+    assert kept == {str(wanted.folder / str(chosen(found).model))}
     assert (told["chosen"], told["best"], told["optimism"]) == (0.5, 1.0, 0.5)
     best = next(trial for trial in found if trial.number == told["best_trial"])
     assert best.settings["epochs"] == 1
