@@ -45,7 +45,10 @@ def hardware() -> dict[str, Any]:
 
 
 def git() -> dict[str, Any] | None:
-    """The commit DIBS runs from, and whether code or cards differ from it; None outside a checkout."""
+    """The commit DIBS runs from, and whether its code or cards were changed; None outside a checkout.
+
+    A new card, as finetuning writes one, changes none of them, and is in a record whole.
+    """
     root = Path(dibs.__file__).parent.parent
     if not (root / ".git").exists():
         return None
@@ -54,7 +57,10 @@ def git() -> dict[str, Any] | None:
             subprocess.run(
                 ["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=10
             ).stdout
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", *_SHAPING))
+            for words in (
+                ("rev-parse", "HEAD"),
+                ("status", "--porcelain", "--untracked-files=no", "--", *_SHAPING),
+            )
         )
     except (OSError, subprocess.SubprocessError):
         return None
