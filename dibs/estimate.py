@@ -92,7 +92,8 @@ _STEPS: dict[Role, str] = {"document": "documents", "query": "queries"}
 def _reranking(work: Work, retriever: RerankingRetriever, workspace: Workspace) -> Estimate:
     reranker = retriever.reranker
     settings = {"reranker": reranker.settings()}
-    pace = _pace(workspace, settings, "search", lambda manifest: manifest["about"]["pairs_scored"])
+    counted = f"{reranker.unit}_scored"
+    pace = _pace(workspace, settings, "search", lambda manifest: manifest["about"].get(counted) or 0)
     (first,) = work.parts
     template = work.task.template(work.template)
     if record := _record(first, workspace):
@@ -100,14 +101,17 @@ def _reranking(work: Work, retriever: RerankingRetriever, workspace: Workspace) 
         pairs = candidate_pairs(run.top(retriever.candidates), work.dataset, template)
         keys = pair_keys(pairs)
         places = _lacking(workspace.cache / "scores", reranker.name, reranker.settings(), 1, keys)
-        tokens = reranker.tokens_to_send([pairs[place] for place in places])
-        return _estimate(work, "pairs", len(pairs), len(places), tokens, pace)
+        to_do = [pairs[place] for place in places]
+        tokens = reranker.tokens_to_send(to_do)
+        once = len({pair.document for pair in to_do}) if reranker.unit == "documents" else None
+        return _estimate(work, "pairs", len(pairs), len(places), tokens, pace, effort=once)
     queries = work.dataset.query_texts()
     total = len(queries) * min(retriever.candidates, work.dataset.info.documents)
     tokens = _guessed(work, queries, template, total, retriever)
     guess = "candidates are not known before the first stage has run: any document's mean length is taken"
     note = "" if tokens is None else guess
-    return _estimate(work, "pairs", total, total, tokens, pace, note)
+    once = min(total, work.dataset.info.documents) if reranker.unit == "documents" else None
+    return _estimate(work, "pairs", total, total, tokens, pace, note, once)
 
 
 def _guessed(
@@ -157,8 +161,14 @@ def _estimate(
     tokens: int | None,
     pace: float | None = None,
     note: str = "",
+    effort: int | None = None,
 ) -> Estimate:
+    """A step's estimate.
+
+    Args:
+        pace: Seconds for each of `effort`; None for that is each of `to_do`.
+    """
     price = work.model.usd_per_million_tokens
     usd = None if tokens is None or price is None else tokens * price / 1_000_000
-    seconds = None if pace is None else pace * to_do
+    seconds = None if pace is None else pace * (to_do if effort is None else effort)
     return Estimate(work.task.name, work.pipeline, step, total, to_do, tokens, usd, seconds, note)

@@ -33,6 +33,8 @@ class Reranked:
     """What went wrong with them."""
     scored: int
     """Pairs that had to be scored; the others were in the store, or repeat one of these."""
+    documents: int
+    """Those of these pairs, each counted once."""
     seconds: float
     """Spent on scoring."""
     billed_tokens: int | None = None
@@ -98,6 +100,7 @@ def rerank(
         failed,
         reranker.failures if len(lacking) else [],
         int(scored.sum()),
+        len({pairs[place].document for place in lacking[scored]}),
         seconds,
         _spent(billed, reranker.billed_tokens),
         _spent(usd, reranker.usd),

@@ -51,6 +51,7 @@ class RerankingRetriever:
         cost = Cost(search=done.seconds, billed_tokens=done.billed_tokens, usd=done.usd)
         about: dict[str, Any] = {
             "pairs_scored": done.scored,
+            "documents_scored": done.documents,
             "failed": done.failed,
             "reasons": done.reasons[:10],
         }

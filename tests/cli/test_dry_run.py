@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
+from dibs.records import RUN, all_records
+from dibs.retrieval.run import read_run
 from dibs.workspace import Workspace
 from tests.cli.test_cli import Said, add_card
 from tests.conftest import DOCUMENTS, QUERIES
+from tests.retrieval.rerankers.models import bi_encoder
 
 PAID = """
 adapter = "openai"
@@ -119,3 +123,20 @@ def test_a_tokenizer_that_cannot_be_had_is_no_hindrance(
 
     monkeypatch.setattr(api, "make_tokenizer", away)
     assert steps(dry("--model", "paid"))["paid: documents"]["tokens"]
+
+
+def test_the_time_of_late_interaction_goes_with_documents_not_pairs(place: Workspace, tmp_path: Path) -> None:
+    model = bi_encoder(tmp_path / "model", 32)
+    add_card(place, "models", "dense", f'adapter = "sentence-transformers"\nmodel = "{model}"\n')
+    add_card(place, "rerankers", "late", f'adapter = "late-interaction"\nmodel = "{model}"\n')
+    words = ("--model", "dense", "--reranker", "late", "--candidates")
+    assert Said("run", "--task", "Tiny", *words, "1").code == 0
+    records = {record.pipeline: record for record in all_records(place.results)}
+    done = records["dense > late (1)"].manifest
+    run = read_run(records["dense"].folder / RUN, list(QUERIES))
+    left = {DOCUMENTS[name] for ranking in run.rankings.values() for name in ranking.documents[1:4]}
+    found = steps(dry(*words, "4"))["dense > late (4): pairs"]
+    assert len(left) < int(str(found["to_do"]))
+    assert found["seconds"] == pytest.approx(
+        done["cost"]["search"] / done["about"]["documents_scored"] * len(left)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from dibs import plugins
 from dibs.cards.model import RerankerCard
@@ -37,6 +37,8 @@ class Reranker(ABC):
     """
 
     name: str
+    unit: Literal["pairs", "documents"] = "pairs"
+    """What its time goes with: pairs, or documents, each read once for all its queries."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

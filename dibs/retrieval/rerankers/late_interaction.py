@@ -38,6 +38,7 @@ class LateInteractionReranker(LocalReranker):
     """
 
     adapter = "late-interaction"
+    unit = "documents"
     known_options = frozenset({"query_prompt", "document_prompt"})
 
     def stream(self, pairs: Sequence[Pair]) -> Iterator[ScoredPairs]:
