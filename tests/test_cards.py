@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +193,17 @@ def test_settings_make_another_card_with_another_name() -> None:
     card = ModelCard(name="tiny", adapter="bm25", batch_size=8)
     one = card.with_settings({"batch_size": 4, "dimension": 2})
     assert (one.batch_size, one.dimension, one.adapter) == (4, 2, "bm25")
-    assert one.name.startswith("tiny-")
+    assert one.name == "tiny-batch_size-4-dimension-2"
     assert one.description == "batch_size=4,dimension=2"
     assert one == card.with_settings({"dimension": 2, "batch_size": 4})
     assert one.name != card.with_settings({"dimension": 3, "batch_size": 4}).name
     assert card.with_settings({}) is card
+
+
+@pytest.mark.parametrize("prompt", ["query: ", "q" * 60, "größer", "a/b"])
+def test_settings_that_a_name_cannot_show_are_hashed_into_it(prompt: str) -> None:
+    name = ModelCard(name="tiny", adapter="bm25").with_settings({"query_prompt": prompt}).name
+    assert re.fullmatch(r"tiny-[0-9a-f]{6}", name)
 
 
 @pytest.mark.parametrize(("setting", "field"), [({"colour": 1}, "colour"), ({"dimension": "x"}, "dimension")])

@@ -14,6 +14,8 @@ from dibs.files import digest
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=100)]
 """Of the environment."""
 _KEY_OPTION = re.compile(r"api_?key$|secret$|password$|\.(?:api_|auth_|access_)?token$", re.IGNORECASE)
+_READABLE = re.compile(r"[A-Za-z0-9._-]{1,40}")
+"""Settings that a name can show; others are hashed."""
 Pooling = Literal["mean", "cls", "last"]
 Backend = Literal["torch", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
@@ -74,7 +76,8 @@ class AdapterCard(Frozen):
             )
         suffix = ",".join(f"{key}={value}" for key, value in sorted(settings.items()))
         values = self.model_dump() | settings
-        label = f"{self.name}-{digest(suffix)[:6]}"
+        readable = re.sub("[=,]", "-", suffix)
+        label = f"{self.name}-{readable if _READABLE.fullmatch(readable) else digest(suffix)[:6]}"
         # Who mistakes it types the key itself.
         where = "--set key" if "key" in settings else f"--set {suffix}"
         return filled(type(self), values | {"name": label, "description": suffix}, where)

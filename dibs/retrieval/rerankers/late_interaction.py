@@ -48,7 +48,9 @@ class LateInteractionReranker(LocalReranker):
         queries = self._queries(list(dict.fromkeys(pair.query for pair in pairs)))
         # Characters tell well enough which texts are of like length, and cost no second tokenising.
         documents = sorted(wanted, key=len, reverse=True)
-        for start in range(0, len(documents), self._batch_size):
+        # Batches of like length by chance: the pace of the longest would tell nothing of the others'.
+        starts = np.random.default_rng(0).permutation(np.arange(0, len(documents), self._batch_size))
+        for start in starts:
             batch = documents[start : start + self._batch_size]
             vectors = self._token_vectors(batch, str(self._card.options.get("document_prompt", "")))
             places = [np.array(wanted[document], dtype=np.int64) for document in batch]
