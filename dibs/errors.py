@@ -68,10 +68,10 @@ def of_system(error: OSError) -> DibsError:
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, todo: str | None = None) -> InputError:
-    """An error for a name that nothing answers to; it suggests the nearest known names."""
+    """An error for a name that nothing answers to; it suggests known names, the nearest first."""
     names = sorted(known)
     near = get_close_matches(name.lower(), [n.lower() for n in names], n=3, cutoff=0.5)
-    nearest = [n for n in names if n.lower() in near]
+    nearest = sorted((n for n in names if n.lower() in near), key=lambda n: near.index(n.lower()))
     rest = f", ... ({len(names):,} in all)" if len(names) > _LISTED else ""
     listed = f"Known: {', '.join(names[:_LISTED])}{rest}." if names else "There is none yet."
     advice = f"Did you mean {', '.join(nearest)}?" if nearest else listed

@@ -221,7 +221,7 @@ def test_one_of_several_is_chosen_by_its_name(place: Workspace) -> None:
     assert len(result["Tiny"]) == 3
     with pytest.raises(dibs.InputError, match=r"holds 2 records \(Tiny: bm25, Tiny: bm25\+other\)"):
         result.record  # noqa: B018
-    with pytest.raises(dibs.InputError, match=r"Did you mean bm25\+other, other\?"):
+    with pytest.raises(dibs.InputError, match=r"Did you mean other, bm25\+other\?"):
         result["othr"]
 
 

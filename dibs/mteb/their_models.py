@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import Any
 
@@ -23,7 +22,7 @@ from mteb.models.model_meta import ScoringFunction
 from mteb.types import PromptType
 
 from dibs.encoders.base import EncodedBatch, Encoder, FloatArray, Role, unit_length
-from dibs.errors import InputError, MissingError
+from dibs.errors import InputError, MissingError, unknown
 from dibs.files import slug
 from dibs.mteb.register import model_names
 from dibs.retrieval.base import Cost, Retrieved, Retriever, Search
@@ -182,9 +181,7 @@ def model_from_mteb(
 def _find(name: str) -> ModelMeta:
     known = model_names()
     if name not in known:
-        near = get_close_matches(name, known, n=3)
-        advice = f"Did you mean {', '.join(near)}?" if near else "See: mteb.get_model_metas()"
-        raise InputError(f"no MTEB model is called {name!r}", todo=advice)
+        raise unknown("MTEB model", name, known)
     return mteb.get_model_meta(name)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -17,7 +16,7 @@ from dibs.cards.task import DEFAULT_MEASURES, Documents, Source, TaskCard
 from dibs.data.dataset import QRELS_SCHEMA, Dataset
 from dibs.data.prepare import prepared
 from dibs.data.write import write_dataset
-from dibs.errors import DamagedError, InputError, MissingError
+from dibs.errors import DamagedError, InputError, MissingError, unknown
 from dibs.mteb.register import task_names
 from dibs.mteb.tables import TEMPLATE, corpus_table, queries_table
 from dibs.retrieval.base import Retrieved, Retriever, Search
@@ -103,9 +102,7 @@ def task_from_mteb(
 def _find(name: str) -> AbsTask:
     known = task_names()
     if name not in known:
-        near = get_close_matches(name, known, n=3)
-        advice = f"Did you mean {', '.join(near)}?" if near else "See: mteb available-tasks"
-        raise InputError(f"no MTEB task is called {name!r}", todo=advice)
+        raise unknown("MTEB task", name, known)
     return mteb.get_task(name)
 
 
