@@ -10,7 +10,7 @@ from dibs.report.figures.style import AFTER, BEFORE, WIDTH, bars, by_task, heigh
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-_ROW = 0.36
+_ROW = 0.42
 
 
 def answers_figure(rows: Rows) -> Figure:
@@ -23,9 +23,9 @@ def answers_figure(rows: Rows) -> Figure:
     heights = [len(mine) * _ROW for mine in tasks.values()]
 
     def draw(canvas: Canvas) -> None:
-        for axes, mine in zip(panels(canvas, heights, list(tasks)), tasks.values(), strict=True):
+        for axes, mine in zip(panels(canvas, heights, list(tasks), top=0), tasks.values(), strict=True):
             bars(axes, range(len(mine)), mine, BEFORE, 0.6)
-            named(axes, [row["name"] for row in mine])
+            named(axes, [row["name"].replace(", ", ",\n", 1) for row in mine])
 
     told = "; ".join(f"{row['task']}, {row['name']}: {row['value']:.3f}" for row in rows)
     return Figure(
@@ -33,7 +33,7 @@ def answers_figure(rows: Rows) -> Figure:
         "Share of answers that are correct, by what the generator was given",
         f"Bars with 95 % intervals, one panel a task. {told}.",
         rows,
-        (WIDTH, height(heights)),
+        (WIDTH, height(heights, 0)),
         draw,
     )
 
@@ -44,10 +44,10 @@ def judges_figure(rows: Rows) -> Figure:
     Args:
         rows: `judge`, `value`, `low`, `high` (the share of equal verdicts), `kappa` (Cohen's, or None).
     """
-    heights = [len(rows) * _ROW * 1.4]
+    heights = [len(rows) * _ROW * 1.2]
 
     def draw(canvas: Canvas) -> None:
-        (axes,) = panels(canvas, heights, ["Agreement (bar) and Cohen's κ (diamond)"])
+        (axes,) = panels(canvas, heights, ["Agreement (bar) and Cohen's κ (diamond)"], top=0)
         bars(axes, range(len(rows)), rows, BEFORE, 0.5)
         known = [(row["kappa"], place) for place, row in enumerate(rows) if row["kappa"] is not None]
         axes.plot(
@@ -66,6 +66,6 @@ def judges_figure(rows: Rows) -> Figure:
         "Judges' agreement with human labels",
         f"Bars of the share of equal verdicts with 95 % intervals. {told}.",
         rows,
-        (WIDTH, height(heights)),
+        (WIDTH, height(heights, 0)),
         draw,
     )

@@ -28,6 +28,8 @@ _FEW_DECADES = 100
 """Of the greatest cost to the least: below it, powers of ten alone would be too few marks."""
 _LINE = 11
 """Points that a name is high."""
+_ABOVE_LINE = 7
+"""Points that a name stands above its mark where the front's line goes on from it."""
 
 
 def cost_figure(name: str, title: str, rows: Rows, measure: str, cost: str) -> Figure:
@@ -97,7 +99,7 @@ def _labels(axes: Axes, rows: Rows) -> None:
     shown = sorted(rows, key=lambda row: (not row["front"], -row["value"]))[:SHOWN]
     for row in sorted(shown, key=lambda row: row["value"]):
         point = (row["value"] - bottom) / (top - bottom) * _PLOT * 72
-        end = max(point, end + _LINE)
+        end = max(point + (_ABOVE_LINE if row["front"] else 0), end + _LINE)
         place = (8, end - point)
         name = short(row["pipeline"])
         axes.annotate(

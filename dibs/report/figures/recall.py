@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from dibs.report.figures.figure import INK, Figure, Rows
@@ -79,7 +80,7 @@ def reranking_figure(rows: Rows, measure: str) -> Figure:
         rows: `task`, `first`, `reranker`, `before`, `value`, `low`, `high`.
     """
     tasks = {task: mine[:SHOWN] for task, mine in by_task(rows).items()}
-    heights = [len(mine) * _ROW * 1.15 for mine in tasks.values()]
+    heights = [len(mine) * _ROW * 1.4 for mine in tasks.values()]
 
     def draw(canvas: Canvas) -> None:
         drawn = []
@@ -100,7 +101,7 @@ def reranking_figure(rows: Rows, measure: str) -> Figure:
                     else (min(row["before"], row["value"]) - 0.02, "right")
                 )
                 axes.text(side[0], place, told, va="center", ha=side[1], fontsize=9)
-            named(axes, [f"{row['first']} > {row['reranker']}" for row in mine])
+            named(axes, [f"{row['first']}\n> {row['reranker']}" for row in mine])
         legend(canvas, drawn, ["first stage alone", "with the reranker"])
 
     told = "; ".join(
@@ -129,7 +130,9 @@ def depth_figure(rows: Rows) -> Figure:
     heights = [_PLOT] * len(tasks)
 
     def draw(canvas: Canvas) -> None:
-        for axes, (task, names) in zip(panels(canvas, heights, list(tasks)), tasks.items(), strict=True):
+        for axes, (task, names) in zip(
+            panels(canvas, heights, list(tasks), top=0), tasks.items(), strict=True
+        ):
             for name, colour, mark in zip(names, COLOURS, MARKS, strict=False):
                 mine = [row for row in by_task(rows)[task] if row["pipeline"] == name]
                 ks, values = [row["k"] for row in mine], [row["value"] for row in mine]
@@ -139,7 +142,7 @@ def depth_figure(rows: Rows) -> Figure:
                     mark + "-",
                     markersize=6,
                     linewidth=1.8,
-                    label=short(name, 30),
+                    label="\n".join(short(line, 30) for line in wrap(name, 30)[:2]),
                     **outlined(colour),
                 )
             axes.set_xscale("log")
@@ -156,6 +159,6 @@ def depth_figure(rows: Rows) -> Figure:
         "Recall against the number of documents k",
         f"Lines of recall at each k, one panel a task, the best pipelines. Best by the main measure: {told}.",
         rows,
-        (WIDTH, height(heights)),
+        (WIDTH, height(heights, 0)),
         draw,
     )

@@ -19,23 +19,30 @@ SHOWN = 8
 """Pipelines that a panel shows at most, the best ones; the CSV has them all."""
 WIDTH = 9.0
 """Of every figure, in inches."""
-_LEFT, _RIGHT, _ABOVE, _BELOW, _TOP = 2.75, 0.25, 0.42, 0.38, 0.35
+TOP = 0.35
+"""Inches above the panels where there is a legend."""
+_LEFT, _RIGHT, _ABOVE, _BELOW = 2.75, 0.25, 0.42, 0.4
 
 
-def height(heights: Sequence[float]) -> float:
-    """How high a figure is whose panels stand below each other and are so high, in inches."""
-    return _TOP + sum(one + _ABOVE + _BELOW for one in heights)
+def height(heights: Sequence[float], top: float = TOP) -> float:
+    """How high a figure is whose panels stand below each other and are so high, in inches.
+
+    Args:
+        top: Inches above them, for a legend.
+    """
+    return top + sum(one + _ABOVE + _BELOW for one in heights)
 
 
 def panels(
-    canvas: Canvas, heights: Sequence[float], titles: Sequence[str], left: float = _LEFT
+    canvas: Canvas, heights: Sequence[float], titles: Sequence[str], left: float = _LEFT, top: float = TOP
 ) -> list[Axes]:
     """Panels below each other; placed by hand, since matplotlib's layout takes longer than the drawing.
 
     Args:
         left: Inches on their left, for names.
+        top: Inches above them, as `height` was told.
     """
-    whole, top = height(heights), _TOP
+    whole = height(heights, top)
     made = []
     for one, title in zip(heights, titles, strict=True):
         top += _ABOVE
@@ -104,8 +111,9 @@ def whiskers(rows: Rows) -> Any:
 
 
 def named(axes: Axes, names: Sequence[str]) -> None:
-    """Names down the left side, the first on top, and shares along the bottom."""
-    axes.set_yticks(range(len(names)), [short(name) for name in names], fontsize=9)
+    """Names of one or two lines down the left side, the first on top, and shares along the bottom."""
+    lines = ["\n".join(map(short, name.split("\n"))) for name in names]
+    axes.set_yticks(range(len(names)), lines, fontsize=9)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
@@ -123,7 +131,7 @@ def outlined(colour: str) -> dict[str, Any]:
     return {"color": colour, "markeredgecolor": PAPER, "markeredgewidth": 0.8}
 
 
-def short(name: str, length: int = 42) -> str:
+def short(name: str, length: int = 36) -> str:
     """A name that fits beside a bar, with nothing in it that matplotlib would read as a formula."""
     plain = "".join(c if c.isprintable() else " " for c in name)
     return (plain if len(plain) <= length else f"{plain[: length - 1]}…").replace("$", r"\$")
