@@ -61,7 +61,7 @@ def track(label: str, total: int | None, unit: str) -> Iterator[Advance]:
             nonlocal done
             done += count
             seconds = time.monotonic() - started
-            rate = f"{done / seconds:,.1f} {unit}/s" if seconds > 0 else ""
+            rate = _pace(done / seconds, unit) if seconds > 0 else ""
             bar.update(task, advance=count, visible=seconds > PATIENCE, rate=rate)
             bar.refresh()
 
@@ -84,6 +84,11 @@ def _lines(label: str, total: int | None, unit: str) -> Advance:
                 if total and rate
                 else ("", "")
             )
-            say(f"{label}: {done:,}{of} {unit}, {rate:,.1f} {unit}/s{left}")
+            say(f"{label}: {done:,}{of} {unit}, {_pace(rate, unit)}{left}")
 
     return advance
+
+
+def _pace(rate: float, unit: str) -> str:
+    """Per second, or per minute where that is less than one."""
+    return f"{rate:,.1f} {unit}/s" if rate >= 1 else f"{60 * rate:,.1f} {unit}/min"

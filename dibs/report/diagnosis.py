@@ -108,8 +108,9 @@ def _notes(task: str, found: Diagnosis) -> Iterator[str]:
         yield f"Corrected for the judge's error as measured on {found.calibrated_on}{other}."
     if found.distraction is not None:
         yield f"Passages beside the point cost {found.distraction} (closed book less random)."
-    gains = [f"{name} {points}" for name, points in found.recorded.items() if (points.low or 0) > 0]
-    if gains:
+    # Where two runs agree on all gold the limits are Jeffreys', and the lower one is above 0 as well.
+    better = {name: one for name, one in found.recorded.items() if min(one.value, one.low or 0) > 0}
+    if gains := [f"{name} {points}" for name, points in better.items()]:
         yield f"Recorded pipelines that put more of the lost gold first: {'; '.join(gains[:_RECORDED])}."
     if found.verdict == NONE:
         yield "Neither retrieval nor reading lost 5 points."

@@ -54,6 +54,15 @@ def test_a_diagnosis_is_shown(answers: Workspace) -> None:
     assert "Passages beside the point cost 0.200" in said_once
 
 
+def test_a_pipeline_with_the_same_run_puts_no_more_gold_first(answers: Workspace) -> None:
+    again = Said("run", "--task", "Tiny", "--model", "bm25", "--set", "description=again")
+    assert again.code == 0
+    (row,) = Said("diagnose", "--task", "Tiny", "--json").json
+    assert row["recorded"]["bm25-description-again"]["value"] == 0.0
+    assert row["recorded"]["bm25-description-again"]["low"] > 0, "the limits are Jeffreys'"
+    assert "put more of the lost gold first" not in Said("diagnose", "--task", "Tiny").out
+
+
 def test_the_judges_error_is_parted_from_reading_where_it_was_measured(answers: Workspace) -> None:
     """The toy judge misses every fourth answer that people call correct."""
     judge = voting("toy", hit=Verdict.CORRECT, missed=Verdict.INCORRECT, wrong=Verdict.INCORRECT)
