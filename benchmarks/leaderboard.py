@@ -10,20 +10,18 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from startup import timed
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.report.leaderboard.made import retrieval  # noqa: E402 - found by the line above
 
-BIN = Path(sys.executable).parent
 TASKS = {"FinanceBench": (150, 84), "ManufactQA": (6787, None), "DocsQA": (139, None)}
 """Queries and clusters."""
 PIPELINES = 67
@@ -64,13 +62,6 @@ def made_up(results: Path) -> None:
             }
             recall = (random.random(queries) < 0.3 + number / 200).astype(float)
             retrieval(results, f"model-{number}", recall.tolist(), on=task, run=run, clusters=labels)
-
-
-def timed(words: tuple[str, ...]) -> float:
-    """Wall seconds of one process."""
-    started = time.perf_counter()
-    subprocess.run([BIN / words[0], *words[1:]], check=True, capture_output=True)
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":
