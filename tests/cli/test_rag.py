@@ -98,7 +98,11 @@ def test_a_dry_run_asks_nothing(place: Workspace) -> None:
     assert list(place.results.glob("Tiny/*scripted*")) == []
     table = rag("--dry-run").out
     assert "nothing was asked" in table
-    assert "Judging is not in it" in table
+    assert "judged by" not in table, "rules ask nobody"
+    graded = rag("--dry-run", "--judge", "scripted", "--json").json
+    assert [row["pipeline"] for row in graded] == ["bm25 > scripted", "bm25 > scripted, judged by scripted"]
+    assert [row["requests"] for row in graded] == [4, 4]
+    assert graded[1]["usd"] > 0
 
 
 def test_several_runs_stand_side_by_side(place: Workspace) -> None:
