@@ -87,6 +87,7 @@ def test_an_edited_record_fails(place: Workspace, tmp_path: Path) -> None:
     assert "scores.json is not as it was written" in row["note"]
 
 
+@pytest.mark.slow
 def test_run_again_needs_no_record_and_leaves_none(tiny_workspace: Workspace, tmp_path: Path) -> None:
     file = expectations(
         tmp_path / "e.toml",

@@ -64,6 +64,7 @@ def test_its_name_has_the_weights_and_the_exporters_version(folder: Path, cache:
     assert f"-torch{version('torch')}-" in graph_folder(cache).name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "other bytes", "gone", "no hashes"])
 def test_a_damaged_graph_is_made_again(folder: Path, cache: Path, damage: str) -> None:
     expected = make(card(folder), cache).encode(TEXTS, "document")

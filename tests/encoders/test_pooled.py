@@ -187,7 +187,10 @@ def dense_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("dense"), dense=True)
 
 
-@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    "backend",
+    ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in ("onnxruntime", "openvino"))],
+)
 def test_a_local_models_poolings_are_bit_for_bit_those_of_single_runs(
     model: Path, tmp_path: Path, backend: str
 ) -> None:
