@@ -14,11 +14,8 @@ def spent_by(judges: Sequence[Judge]) -> Spent | None:
     if not parts:
         return None
     return Spent(
-        requests=sum(part.requests for part in parts),
-        cached=sum(part.cached for part in parts),
+        **_counts(parts),
         failed=sum(part.failed for part in parts),
-        prompt_tokens=sum(part.prompt_tokens for part in parts),
-        completion_tokens=sum(part.completion_tokens for part in parts),
         usd=_sum([part.usd for part in parts]),
     )
 
@@ -30,14 +27,16 @@ def estimated_by(judges: Sequence[Judge], cases: Sequence[Case]) -> Estimate | N
     if not parts:
         return None
     return Estimate(
-        requests=sum(part.requests for part in parts),
-        cached=sum(part.cached for part in parts),
-        prompt_tokens=sum(part.prompt_tokens for part in parts),
-        completion_tokens=sum(part.completion_tokens for part in parts),
+        **_counts(parts),
         usd=_sum([part.usd for part in parts]),
         exact=all(part.exact for part in parts),
         batch_usd=_sum([part.batch_usd for part in parts]),
     )
+
+
+def _counts(parts: Sequence[Estimate | Spent]) -> dict[str, int]:
+    names = ("requests", "cached", "prompt_tokens", "completion_tokens")
+    return {name: sum(getattr(part, name) for part in parts) for name in names}
 
 
 def _sum(costs: Sequence[float | None]) -> float | None:
