@@ -23,7 +23,7 @@ def answers_figure(rows: Rows) -> Figure:
     heights = [len(mine) * _ROW for mine in tasks.values()]
 
     def draw(canvas: Canvas) -> None:
-        for axes, mine in zip(panels(canvas, heights, list(tasks), top=0), tasks.values(), strict=True):
+        for axes, mine in zip(panels(canvas, heights, list(tasks)), tasks.values(), strict=True):
             bars(axes, range(len(mine)), mine, BEFORE, 0.6)
             named(axes, [row["name"].replace(", ", ",\n", 1) for row in mine])
 
@@ -47,7 +47,7 @@ def judges_figure(rows: Rows) -> Figure:
     heights = [len(rows) * _ROW * 1.2]
 
     def draw(canvas: Canvas) -> None:
-        (axes,) = panels(canvas, heights, ["Agreement (bar) and Cohen's κ (diamond)"], top=0)
+        (axes,) = panels(canvas, heights, ["Agreement (bar) and Cohen's κ (diamond)"])
         bars(axes, range(len(rows)), rows, BEFORE, 0.5)
         known = [(row["kappa"], place) for place, row in enumerate(rows) if row["kappa"] is not None]
         axes.plot(

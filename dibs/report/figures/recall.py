@@ -130,9 +130,7 @@ def depth_figure(rows: Rows) -> Figure:
     heights = [_PLOT] * len(tasks)
 
     def draw(canvas: Canvas) -> None:
-        for axes, (task, names) in zip(
-            panels(canvas, heights, list(tasks), top=0), tasks.items(), strict=True
-        ):
+        for axes, (task, names) in zip(panels(canvas, heights, list(tasks)), tasks.items(), strict=True):
             for name, colour, mark in zip(names, COLOURS, MARKS, strict=False):
                 mine = [row for row in by_task(rows)[task] if row["pipeline"] == name]
                 ks, values = [row["k"] for row in mine], [row["value"] for row in mine]

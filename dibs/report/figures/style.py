@@ -34,15 +34,15 @@ def height(heights: Sequence[float], top: float = TOP) -> float:
 
 
 def panels(
-    canvas: Canvas, heights: Sequence[float], titles: Sequence[str], left: float = _LEFT, top: float = TOP
+    canvas: Canvas, heights: Sequence[float], titles: Sequence[str], left: float = _LEFT
 ) -> list[Axes]:
     """Panels below each other; placed by hand, since matplotlib's layout takes longer than the drawing.
 
     Args:
         left: Inches on their left, for names.
-        top: Inches above them, as `height` was told.
     """
-    whole = height(heights, top)
+    whole = float(canvas.get_size_inches()[1])
+    top = whole - height(heights, 0)
     made = []
     for one, title in zip(heights, titles, strict=True):
         top += _ABOVE
