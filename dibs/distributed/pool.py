@@ -19,6 +19,8 @@ POISON = 3
 """Workers that die of one task before it is given up."""
 _PATIENCE = 600.0
 """Seconds in which some worker has to have started."""
+_BEGINNING = 10.0
+"""Seconds that a worker which is to end has to begin in."""
 
 
 @dataclass(eq=False)
@@ -135,9 +137,17 @@ class Pool:
             raise failure
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers, each after its process has begun.
+
+        Ray loses the kill of an actor that it is just handing to a process: the process would live on and
+        keep its cores as long as Ray.
+        """
         import ray
 
+        with suppress(Exception):  # all of Ray may have ended
+            young = [worker.handle for worker in self._workers if worker.hello is None]
+            if begun := [handle.__ray_ready__.remote() for handle in young]:
+                ray.wait(begun, num_returns=len(begun), timeout=_BEGINNING)
         for worker in self._workers:
             with suppress(Exception):  # it may have died, or all of Ray ended
                 ray.kill(worker.handle)

@@ -222,6 +222,21 @@ def test_workers_that_die_while_they_start_are_given_up(engine: RayEngine, tmp_p
     made.close()
 
 
+def test_a_worker_is_ended_after_it_has_begun_and_gives_its_cores_back(
+    engine: RayEngine, tmp_path: Path
+) -> None:
+    """Ray loses the kill of an actor that is just handed to its process."""
+    room(engine)
+    made = pool(engine, tmp_path)
+    assert not list(tmp_path.iterdir())
+    made.close()
+    assert len(list(tmp_path.glob("begun-*"))) == 2
+    again = pool(engine, tmp_path)
+    while len(again.hellos) < again.size:
+        again._landed()
+    again.close()
+
+
 def test_the_command_leaves_the_same_record(
     engine: RayEngine, model: ModelCard, tiny_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from dibs.errors import InputError
 
 
 class ToyWorker:
-    """Doubles numbers."""
+    """Doubles numbers. It takes a moment to begin, and leaves a file of its process's number when it has."""
 
     def __init__(self, folder: Path, stillborn: bool) -> None:
         self._folder, self._stillborn = folder, stillborn
+        time.sleep(0.2)
+        (folder / f"begun-{os.getpid()}").touch()
 
     def start(self) -> int:
         if self._stillborn:
