@@ -10,7 +10,7 @@ from typing import Any
 from dibs.rag.judges.base import Case, Judgement, Verdict
 from dibs.rag.judges.rules.evidence import Evidence, weigh
 
-VERSION = 1
+VERSION = 2
 """Raised when a rule changes, so that what was judged before is known to be of other rules."""
 
 
@@ -33,6 +33,7 @@ class Thresholds:
             return False
         bars = {
             "refusal": 1.0,
+            "date": 1.0,
             "number": 1.0 - self.distance,
             "stance": self.topic,
             "denial": self.topic,

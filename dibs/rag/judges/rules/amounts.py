@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dibs.rag.judges.base import Case
 from dibs.rag.judges.rules.numbers import Quantity, quantities
 from dibs.rag.judges.rules.text import conclusions
 
 PERCENT = 0.01
 _DIGITS = 2
 """Digits that a number in a scale has at least, to be taken for a rounded one."""
+_IN_FULL = 1e6
+"""From where on a number is not in thousands."""
 _SCALE = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _SCALE_WANTED = re.compile(
     r"\bin\s+(?:units\s+of\s+)?(?:USD?|US\$|U\.S\. dollars|\$|dollars|EUR|GBP)?\s*"
@@ -24,6 +27,13 @@ _LESS = re.compile(
     r"\b(?:decreas|declin|f[ae]ll|drop|reduc|lower|loss|lost|negative|shr[aiu]nk|contract|outflow|deficit)\w*",
     re.IGNORECASE,
 )
+_AFTER = ".,;:)"
+_ROUGHLY = r"(?:(?:about|approximately|around|nearly|roughly|some|only) )?"
+_FALLING = re.compile(
+    r"\b(?:loss(?:es)?(?: \w+)? (?:of|was|were|is|amount\w* to|total\w*)"
+    rf"|(?:declin|decreas|fell|drop|shr[aiu]nk|contract)\w*(?: by| of)?) {_ROUGHLY}(?P<number>\S+)",
+    re.IGNORECASE,
+)
 _RESULT = re.compile(r"[=≈]|\b(?:therefore|thus|hence|consequently)\b", re.IGNORECASE)
 _CONDITION = re.compile(r"^\W*(?:if|assuming|suppose)\b", re.IGNORECASE)
 
@@ -34,6 +44,8 @@ class Claim:
 
     quantity: Quantity
     sentence: str
+    falls: bool
+    """The words before it say that it is a loss or a decrease."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +58,19 @@ class Wanted:
     """Whether it, or the gold, is in percent."""
     stated: frozenset[float]
     """Scales that the answer says its numbers are in."""
+    falling: bool
+    """Whether question or gold speaks of a loss or decrease, whose number is then written without a sign."""
 
     @classmethod
-    def by(cls, question: str, gold: Quantity, answer: str) -> Wanted:
-        """Read from their words: `in USD millions`, `in units of percents`, `(in thousands)`."""
+    def by(cls, case: Case, gold: Quantity) -> Wanted:
+        """Read from the words: `in USD millions`, `in units of percents`, `(in thousands)`."""
+        question, answer = case.question, case.answer
         found = _SCALE_WANTED.search(question)
         return cls(
             scale=_SCALE[found[1].lower()] if found else None,
             percent=bool(_PERCENT_WANTED.search(question)) or gold.factor == PERCENT,
             stated=frozenset(_SCALE[scale.lower()] for scale in _STATED_SCALE.findall(answer)),
+            falling=bool(_LESS.search(question) or _LESS.search(case.gold)),
         )
 
 
@@ -79,8 +95,9 @@ def claims(parts: Sequence[str], *, years: bool = False) -> list[Claim]:
 def _claims(parts: Sequence[str], years: bool) -> Iterator[Claim]:
     for part in parts:
         result = quantities(_RESULT.split(part)[-1], years=years) or quantities(part, years=years)
+        falling = {found["number"].rstrip(_AFTER) for found in _FALLING.finditer(part)}
         for quantity in result:
-            yield Claim(quantity, part)
+            yield Claim(quantity, part, quantity.text.partition(" ")[0].rstrip(_AFTER) in falling)
 
 
 def distance(gold: Quantity, claim: Claim, wanted: Wanted) -> float:
@@ -95,9 +112,13 @@ def distance(gold: Quantity, claim: Claim, wanted: Wanted) -> float:
     factor = _factor(gold, wanted)
     value = gold.printed * factor
     own = 0.5 * 10.0**-gold.decimals * factor
+    times = claim.quantity.seconds / gold.seconds if claim.quantity.seconds and gold.seconds else 1.0
     beyond = min(
-        max(0.0, abs(reading - value) - max(own, rounded) * (1 + 1e-9))
-        for reading, rounded in _readings(gold, claim, wanted)
+        (
+            max(0.0, abs(reading * times - value) - max(own, rounded * times) * (1 + 1e-9))
+            for reading, rounded in _readings(gold, claim, wanted)
+        ),
+        default=float("inf"),
     )
     return beyond / abs(value) if value else (float("inf") if beyond else 0.0)
 
@@ -108,8 +129,9 @@ def _factor(gold: Quantity, wanted: Wanted) -> float:
         return gold.factor
     if wanted.percent and not gold.currency:
         return PERCENT if abs(gold.printed) >= 1 else 1.0
-    # 5818 where millions are wanted; 5,818,000,000 is written in full
-    return wanted.scale if wanted.scale is not None and abs(gold.printed) < wanted.scale else 1.0
+    # 5818 where millions or thousands are wanted; 5,818,000,000 is written in full
+    in_scale = wanted.scale is not None and abs(gold.printed) < max(wanted.scale, _IN_FULL)
+    return wanted.scale if wanted.scale is not None and in_scale else 1.0
 
 
 def _rounded(said: Quantity) -> float:
@@ -133,9 +155,10 @@ def _readings(gold: Quantity, claim: Claim, wanted: Wanted) -> Iterator[tuple[fl
         factors += sorted(wanted.stated)
         factors += [PERCENT] if wanted.percent and not quantity.currency else []
     elif gold.factor is None and not (wanted.scale or wanted.percent) and abs(gold.printed) >= 1:
-        factors += [1.0] if quantity.factor == PERCENT or quantity.currency else []
+        factors += [1.0] if quantity.factor == PERCENT or quantity.currency or gold.currency else []
     for place, factor in enumerate(factors):
         rounded = 0.0 if place else _rounded(quantity)
-        yield quantity.printed * factor, rounded
+        if not (claim.falls and gold.printed > 0 and not wanted.falling):  # a loss of 5 is no profit of 5
+            yield quantity.printed * factor, rounded
         if quantity.bracketed or (gold.printed < 0 < quantity.printed and _LESS.search(claim.sentence)):
             yield -quantity.printed * factor, rounded

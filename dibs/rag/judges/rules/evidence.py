@@ -10,12 +10,13 @@ from typing import Literal
 
 from dibs.rag.judges.base import Case
 from dibs.rag.judges.rules.amounts import Wanted, claims, distance
+from dibs.rag.judges.rules.dates import DATE, Date, dates
 from dibs.rag.judges.rules.numbers import Quantity, quantities
 from dibs.rag.judges.rules.refusals import refusal
 from dibs.rag.judges.rules.stances import denies, opening, opposed, stance, undenied
 from dibs.rag.judges.rules.text import Terms, asked, conclusions, plain, sentences, tokens
 
-Rule = Literal["refusal", "number", "stance", "denial", "terms"]
+Rule = Literal["refusal", "date", "number", "stance", "denial", "terms"]
 _AMOUNT_ASKED = re.compile(
     r"\bhow (?:much|many)\b|\bby what\b|\bwhat (?:is|was|were|are) (?:the|its|their) (?:\w+ ){0,3}"
     r"(?:amount|number|value|percentage|quantity|rate|ratio|total)\b",
@@ -83,11 +84,28 @@ def _weigh(case: Case, answer: _Answer) -> Evidence:
         return Evidence("refusal", float(bool(answer.hedge)), f'the gold says "{said}", the answer {found}')
     if side := opening(case.gold):
         return _stance(case, side, answer)
+    if days := _days(case):
+        return _date(case, days, answer)
     if golds := _amounts(case):
         return _number(case, golds, answer)
     if denies(next(iter(sentences(case.gold)), "")):
         return _denial(case, answer)
     return _terms(case, answer)
+
+
+def _days(case: Case) -> list[list[Date]]:
+    """The gold's dates where it is little else."""
+    rest = Case(case.question, DATE.sub(" ", case.gold), case.answer)
+    new = Terms(rest.gold).beyond(Terms(case.question))
+    return dates(case.gold) if len(new) <= 1 and not quantities(rest.gold) else []
+
+
+def _date(case: Case, golds: Sequence[Sequence[Date]], answer: _Answer) -> Evidence:
+    dated = [part for part in answer.clear if dates(part)]
+    said = [readings for part in conclusions(dated) for readings in dates(part)]
+    met = [any(one.says(day) for readings in said for one in readings for day in gold) for gold in golds]
+    reason = f"{'says' if said and all(met) else 'does not say'} the gold's {_quote(case.gold)}"
+    return Evidence("date", float(bool(said) and all(met)), reason, settled=bool(said))
 
 
 def _amounts(case: Case) -> list[Quantity]:
@@ -108,9 +126,11 @@ def _is_amount(case: Case) -> bool:
 
 
 def _number(case: Case, golds: Sequence[Quantity], answer: _Answer) -> Evidence:
-    wanted = Wanted.by(case.question, golds[0], case.answer)
+    wanted = Wanted.by(case, golds[0])
     found = claims(answer.parts, years=_is_amount(case))
     wanted_text = " to ".join(gold.text for gold in golds)
+    if not found and not any(gold.value for gold in golds):  # "there were none" is 0
+        return _denial(case, answer)
     if not found:
         return Evidence("number", 0.0, f"no number, the gold is {wanted_text}")
     nearest = [min((distance(gold, claim, wanted), claim.quantity.text) for claim in found) for gold in golds]
@@ -134,6 +154,8 @@ def _denial(case: Case, answer: _Answer) -> Evidence:
     topics = [Terms(asked(case.question)).stems, Terms(case.gold).stems]
     topics = [topic for topic in topics if len(topic) > 1]  # "There are none" has no topic of its own
     denying = [part for part in answer.parts if denies(part)]
+    if not denying and (said := claims(answer.parts)) and not any(claim.quantity.value for claim in said):
+        return Evidence("number", 1.0, "0 for the gold's none", settled=True)
     shares = [(max((Terms(part).share(topic) for topic in topics), default=0.0), part) for part in denying]
     share, part = max(shares, default=(0.0, ""))
     reason = f"denies it as the gold does: {_quote(part)}" if part else "does not deny it, the gold does"

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-_ABBREVIATED = "".join(
-    rf"(?<!\b{word}\.)" for word in ("[A-Z]", "Inc", "Corp", "Co", "Ltd", "Mr", "Ms", "Dr", "No", "vs")
-)
+_SHORT = "[A-Z] Inc Corp Co Ltd Mr Ms Dr No vs Jan Feb Mar Apr Aug Sep Sept Oct Nov Dec"
+_ABBREVIATED = "".join(rf"(?<!\b{word}\.)" for word in _SHORT.split())
 _SENTENCE = re.compile(rf"(?<=[.!?]){_ABBREVIATED}[\"')\]]*\s+(?=[\"'(\[$]*[A-Z0-9])|\s*\n\s*")
 _CONCLUDES = re.compile(
     r"\b(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|in summary"
