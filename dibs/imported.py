@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class ImportedRun:
     """Of the file."""
 
     def settings(self) -> dict[str, Any]:
-        return {"retriever": "imported", "sha256": self.sha256}
+        return {"retriever": "imported", "name": self.name, "sha256": self.sha256}
 
     def search(self, search: Search, k: int) -> Retrieved:
         return Retrieved(self.run.top(k), Cost(documents_cut=None, queries_cut=None), {"imported": True})
@@ -32,14 +33,16 @@ class ImportedRun:
 def import_run(path: Path, name: str, dataset: Dataset) -> ImportedRun:
     """The TREC run in `path`, plain or gzipped, of that data.
 
-    Queries it lacks have empty rankings and score 0.
+    Queries it lacks have empty rankings and score 0, which is warned of.
 
     Raises:
-        InputError: a line is malformed, or the run has a query or document that the data lacks.
+        InputError: a line is malformed, the run is empty, or has a query or document that the data lacks.
     """
     if not path.is_file():
         raise InputError("there is no such file", where=str(path), todo="Check the path.")
     run = read_run(path)
+    if not run.rankings:
+        raise InputError("there is no ranking in it", where=str(path), todo="Check the file.")
     documents = {document for ranking in run.rankings.values() for document in ranking.documents}
     for kind, found, known in (
         ("query", set(run.rankings), set(dataset.query_ids)),
@@ -52,4 +55,7 @@ def import_run(path: Path, name: str, dataset: Dataset) -> ImportedRun:
                 where=str(path),
                 todo=f"There they read like {min(known)!r}. Import a run of the same data.",
             )
+    if lacking := [query for query in dataset.query_ids if query not in run.rankings]:
+        problem = f"{len(lacking):,} of {dataset.info.queries:,} queries are not in the run, such as"
+        warnings.warn(f"{path}: {problem} {lacking[0]!r}: they score 0", stacklevel=2)
     return ImportedRun(name, read_run(path, dataset.query_ids), sha256_file(path))

@@ -130,6 +130,12 @@ class Record:
             return [error.problem if isinstance(error, DamagedError) else "the manifest is malformed"]
         return faults
 
+    def check(self) -> None:
+        """Raise DamagedError if any of its files is absent, edited, or of another record."""
+        if faults := self.faults():
+            todo = "Delete that folder and run again."
+            raise DamagedError("; ".join(faults), where=self.name, todo=todo)
+
     def _json(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         try:

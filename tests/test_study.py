@@ -119,6 +119,14 @@ def test_a_dry_run_lists_the_work_and_counts_what_is_shared_once(
     assert not tiny_workspace.results.exists()
 
 
+def test_a_dry_run_says_what_no_command_can_do(tiny_workspace: Workspace, tmp_path: Path) -> None:
+    said = Said("reproduce", str(study(tmp_path, one("nobody", "bm25"))), "--dry-run")
+    assert said.code == 1
+    assert "no model is called 'nobody'" in said.err
+    assert "cannot be done" in said.out
+    assert "not known yet" not in said.out
+
+
 def test_the_shipped_studies_can_be_read() -> None:
     paths = list((ROOT / "studies").glob("*.toml"))
     assert paths

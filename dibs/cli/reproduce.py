@@ -60,17 +60,22 @@ def _call(step: Step, workspace: Path | None, *more: str) -> int:
 
 
 def _plan(listed: list[Step], workspace: Path | None, as_json: bool) -> None:
+    from dibs.report.plan import FAILED, UNKNOWN, study_plan
+    from dibs.report.terminal import console
+
     planned: list[dict[str, Any]] = []
     for step in listed:
         said = io.StringIO()
         with redirect_stdout(said):
             failed = _call(step, workspace, "--dry-run", "--json")
-        planned.append({"command": str(step), "steps": None if failed else json.loads(said.getvalue())})
+        found = None if failed else json.loads(said.getvalue())
+        # What is retrieved needs no earlier record; what is answered from, may.
+        unknown = (FAILED if step.words[0] == "run" else UNKNOWN) if failed else None
+        planned.append({"command": str(step), "steps": found, "unknown": unknown})
     if as_json:
         typer.echo(json.dumps(planned, indent=2, ensure_ascii=False))
-        return
-    from dibs.report.plan import study_plan
-    from dibs.report.terminal import console
-
-    for part in study_plan(planned):
-        console().print(part)
+    else:
+        for part in study_plan(planned):
+            console().print(part)
+    if any(one["unknown"] == FAILED for one in planned):
+        raise typer.Exit(1)

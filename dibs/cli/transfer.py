@@ -42,6 +42,8 @@ def export(
     chosen = chosen or list(all_records(place.results))
     if not chosen:
         raise InputError("there is no record", where=str(place.results), todo="Make one with `dibs run`.")
+    for record in chosen:
+        record.check()
     written: list[Path] | list[str]
     if to == "mlflow":
         from dibs.export import log_mlflow
@@ -69,9 +71,12 @@ def _write_folder(to: str, records: list[Record], output: Path, place: Any) -> l
 def _write_table(to: str, records: list[Record], output: Path) -> Path:
     import pandas as pd
 
+    from dibs.errors import InputError
     from dibs.export import flat_rows
     from dibs.files import write_bytes
 
+    if output.is_dir():
+        raise InputError("is a folder", where=str(output), todo=f"Name a file, such as scores.{to}.")
     table = pd.DataFrame(flat_rows(records))
     text = table.to_csv(index=False) if to == "csv" else table.to_json(orient="records", indent=2)
     write_bytes(output, text.encode())

@@ -56,8 +56,7 @@ def gold_places(sheet: Sheet, retrieval: Record, qrels: Qrels, results: Path) ->
     Raises:
         DamagedError: that record is not whole.
     """
-    if faults := retrieval.faults():
-        raise DamagedError("; ".join(faults), where=retrieval.name)
+    retrieval.check()
     gold = [[doc for doc, grade in qrels.get(query, {}).items() if grade > 0] for query in sheet.queries]
     rankings = _rankings(retrieval, sheet.queries)
     places: dict[str, list[float]] = {name: [] for name in ("context", "next", "later", "absent")}

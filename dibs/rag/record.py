@@ -124,8 +124,7 @@ def read_stored(record: Record) -> tuple[list[Answer], list[Graded]]:
     Raises:
         DamagedError: a file is not as it was written.
     """
-    if faults := record.faults():
-        raise DamagedError("; ".join(faults), where=record.name, todo=_AGAIN)
+    record.check()
     answers = read_answers((record.folder / ANSWERS).read_text(encoding="utf-8"), record.name)
     lines = (record.folder / VERDICTS).read_text(encoding="utf-8").split("\n")
     try:

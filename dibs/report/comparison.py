@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dibs.errors import DamagedError, InputError
+from dibs.errors import InputError
 from dibs.export import flat
 from dibs.records import RUN, Record
 from dibs.report.data import data_of
@@ -65,8 +66,7 @@ def compare(first: Record, second: Record, workspace: Workspace, most: int) -> C
         InputError: they are of other tasks or other data, or are one record; DamagedError: one is not whole.
     """
     for record in (first, second):
-        if faults := record.faults():
-            raise DamagedError("; ".join(faults), where=record.name, todo="Delete that folder and run again.")
+        record.check()
     _refuse(first, second)
     left, right = first.queries(), second.queries()
     right = right.set_index("query_id").loc[left["query_id"]].reset_index()
@@ -114,7 +114,8 @@ def _moved(
 ) -> list[Moved]:
     try:
         dataset = data_of(first, workspace)
-    except InputError:  # scores need no data; texts and gold do
+    except InputError as error:  # scores need no data; texts and gold do
+        warnings.warn(f"texts and gold ranks are left out: {error}", stacklevel=3)
         return [Moved(query, "", float(old), float(new), None, None) for query, old, new in pairs]
     runs = [read_run(record.folder / RUN, dataset.query_ids) for record in (first, second)]
     texts = dict(zip(dataset.query_ids, dataset.query_texts(), strict=True))

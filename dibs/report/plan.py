@@ -67,6 +67,9 @@ def _usd(one: Estimate) -> str:
     return f"{one.usd:,.4f}"
 
 
+UNKNOWN, FAILED = "not known yet", "cannot be done"
+
+
 def study_plan(planned: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
     """A row a command, with the sum of its steps; what an earlier command does is not counted again."""
     table = Table(box=box.SIMPLE_HEAD)
@@ -77,7 +80,7 @@ def study_plan(planned: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
     sums = _Sums()
     for one in planned:
         if one["steps"] is None:
-            table.add_row(Text(printable(one["command"])), "not known yet", "", "", "")
+            table.add_row(Text(printable(one["command"])), one["unknown"], "", "", "")
             continue
         mine = _Sums()
         for step in one["steps"]:
@@ -90,7 +93,7 @@ def study_plan(planned: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
     table.add_section()
     table.add_row("in all", *sums.cells())
     yield table
-    if any(one["steps"] is None for one in planned):
+    if any(one["unknown"] == UNKNOWN for one in planned):
         yield Text("What is not known yet needs the record of a run that an earlier command makes.")
     yield Text("Times are at the pace of earlier records; where there is none, none is counted.")
 

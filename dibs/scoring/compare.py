@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,12 @@ from dibs.scoring.statistics import LEVEL, RESAMPLES, SEED, Estimate, cluster_we
 
 _SIGNS = 2_000_000
 """Signs held at once, 16 MB."""
+_NEAR = 2.0
+"""A p value within this factor of the level is near it."""
+_FLIPS = 1_000_000
+"""Flips for p values near the level of a test: with 10,000, chance would settle on which side they are."""
+_MOST = 100_000_000
+"""Signs drawn for those at most, about a second; with more than 10,000 clusters there are no more flips."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +71,35 @@ class Comparison:
         """Each system's rank; those that the tests do not separate from a group's best share its rank.
 
         The best system leads the first group. It is tested against every other, Holm's correction
-        over these tests, and those whose corrected p value is not below `level` join it. The best of
-        the rest leads the next group. A rank is 1 more than the number of systems in groups before.
+        over these tests, and those whose corrected p value is not below `level` join it; a p value near
+        it is of up to a million flips. The best of the rest leads the next group. A rank is 1 more than
+        the number of systems in groups before.
         """
         means = self.values.mean(axis=0)
         rest = sorted(range(len(means)), key=lambda system: -means[system])
         ranks = [0] * len(means)
         while rest:
             leader, *others = rest
-            corrected = holm([self.p_value(leader, other) for other in others])
+            corrected = holm(self._p_values(leader, others, level))
             apart = [other for other, p in zip(others, corrected, strict=True) if p < level]
             for system in set(rest) - set(apart):
                 ranks[system] = len(means) - len(rest) + 1
             rest = apart
         return ranks
+
+    def _p_values(self, leader: int, others: Sequence[int], level: float) -> list[float]:
+        """Those of a leader against the others; what is near the level when corrected has more flips."""
+        found = [self.p_value(leader, other) for other in others]
+        near = [n for n, p in enumerate(holm(found)) if level / _NEAR < p < level * _NEAR]
+        flips = min(_FLIPS, _MOST // max(1, len(self._sums)))
+        if not near or flips <= RESAMPLES:
+            return found
+        sums = self._sums[:, [leader]] - self._sums[:, [others[n] for n in near]]
+        observed = np.abs(sums.sum(axis=0)) - 1e-9
+        larger = sum((np.abs(block) >= observed).sum(axis=0) for block in _flips(sums, flips))
+        for n, count in zip(near, larger, strict=True):
+            found[n] = (1 + int(count)) / (1 + flips)
+        return found
 
     @cached_property
     def _labels(self) -> np.ndarray:
@@ -108,16 +129,19 @@ class Comparison:
 
         A difference's flipped sum is the difference of two rows, so all pairs share these.
         """
-        random = np.random.default_rng(SEED)
-        number, total = len(self._sums), self._sums.sum(axis=0)
-        block = max(1, _SIGNS // max(number, 1))
-        flipped = []
-        for begin in range(0, RESAMPLES, block):
-            rows = min(block, RESAMPLES - begin)
-            bits = np.frombuffer(random.bytes(rows * ((number + 7) // 8)), dtype=np.uint8)
-            kept = np.unpackbits(bits.reshape(rows, -1), axis=1, count=number)
-            flipped.append(2 * (kept.astype(np.float64) @ self._sums) - total)
-        return np.ascontiguousarray(np.concatenate(flipped).T)
+        return np.ascontiguousarray(np.concatenate(list(_flips(self._sums, RESAMPLES))).T)
+
+
+def _flips(sums: Values, flips: int) -> Iterator[Values]:
+    """(flips, systems) sums of the clusters' (clusters, systems), each cluster's sign drawn; in blocks."""
+    random = np.random.default_rng(SEED)
+    number, total = len(sums), sums.sum(axis=0)
+    block = max(1, _SIGNS // max(number, 1))
+    for begin in range(0, flips, block):
+        rows = min(block, flips - begin)
+        bits = np.frombuffer(random.bytes(rows * ((number + 7) // 8)), dtype=np.uint8)
+        kept = np.unpackbits(bits.reshape(rows, -1), axis=1, count=number)
+        yield 2 * (kept.astype(np.float64) @ sums) - total
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

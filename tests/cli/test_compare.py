@@ -26,6 +26,9 @@ def ranked(place: Workspace, name: str, **gold: int) -> None:
     assert said.code == 0, said.err
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*queries are not in the run")
+
+
 @pytest.fixture
 def place(tiny_workspace: Workspace) -> Workspace:
     card = tiny_workspace.root / "tasks" / "Tiny.toml"
@@ -99,11 +102,14 @@ def test_records_of_other_tasks_or_one_record_are_refused(place: Workspace) -> N
     assert "they are of two tasks: Tiny and Other" in said.err
 
 
+@pytest.mark.filterwarnings("always:texts and gold ranks")
 def test_scores_are_compared_where_the_data_is_not(place: Workspace) -> None:
     import shutil
 
     shutil.rmtree(place.data)
-    found = Said("compare", "first", "second", "--task", "Tiny", "--json").json
+    said = Said("compare", "first", "second", "--task", "Tiny", "--json")
+    assert "texts and gold ranks are left out: Tiny" in said.err
+    found = said.json
     assert found["measures"]["mrr@10"]["won"] == 2
     assert {(one["text"], one["first_rank"]) for one in found["moved"]} == {("", None)}
 

@@ -89,3 +89,20 @@ def test_holm() -> None:
 
 def test_the_same_values_give_the_same_p() -> None:
     assert of(A, B).p_value(0, 1) == of(A, B).p_value(0, 1)
+
+
+def test_a_rank_near_the_level_does_not_hang_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(5)
+    base, better = random.random(80), random.random(80) + 0.125
+    found = of(list(better), list(base))
+    p = found._p_values(0, [1], 0.05)[0]
+    assert 0.03 < p < 0.08, "near the level"
+    monkeypatch.setattr("dibs.scoring.compare.SEED", 1)
+    assert of(list(better), list(base))._p_values(0, [1], 0.05)[0] == pytest.approx(p, abs=0.001)
+    assert found.p_value(0, 1) == pytest.approx(p, abs=0.01)
+
+
+def test_a_p_value_far_from_the_level_is_the_quick_one() -> None:
+    found = of(A, B)
+    assert found.p_value(0, 1) > 0.2
+    assert found._p_values(0, [1], 0.05) == [found.p_value(0, 1)]

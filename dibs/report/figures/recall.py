@@ -105,7 +105,8 @@ def reranking_figure(rows: Rows, measure: str) -> Figure:
         legend(canvas, drawn, ["first stage alone", "with the reranker"])
 
     told = "; ".join(
-        f"{row['task']}, {row['first']}: {row['before']:.3f} to {row['value']:.3f}" for row in rows[:SHOWN]
+        f"{row['task']}, {row['first']} > {row['reranker']}: {row['before']:.3f} to {row['value']:.3f}"
+        for row in rows[:SHOWN]
     )
     return Figure(
         "reranking",

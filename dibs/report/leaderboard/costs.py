@@ -48,6 +48,8 @@ def _own(entry: Entry) -> Costs:
     cost, data = entry.manifest["cost"], entry.manifest["data"]
     thousands = data["queries"] / 1000
     usd = cost.get("usd")
+    if entry.stage == "imported":
+        return Costs(None, None, None, None)
     if entry.stage == "hybrid":
         return Costs(0.0, None, cost["search"] / thousands, None)
     if entry.stage == "reranking":

@@ -118,13 +118,20 @@ def read_results(results: Path) -> Found:
     """
     problems: list[str] = []
     entries = []
+    seen: dict[tuple[str, str], Record] = {}
     for record, faults in _checked(all_records(results)):
         problems += [f"{record.name}: {fault}" for fault in faults]
         if all(fault.startswith(RUN) for fault in faults):
             try:
-                entries.append(_entry(record))
+                entry = _entry(record)
             except DamagedError as error:
                 problems.append(f"{record.name}: {error.problem}")
+                continue
+            first = seen.setdefault((record.task, record.hash), record)
+            if first is record:
+                entries.append(entry)
+            else:
+                problems.append(f"{record.name}: is a copy of {first.name}, and left out")
     others: dict[Kind, list[Record]] = {"answers": [], "calibration": []}
     for kind, whole in others.items():
         for record, faults in _checked(r for r in all_records(results, kind) if _readable(r)):

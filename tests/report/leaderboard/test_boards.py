@@ -103,6 +103,14 @@ def test_a_record_in_anothers_place_is_named(tmp_path: Path) -> None:
     assert report.problems == [f"Tiny/b/{'0' * 12}: the inputs in the manifest do not give the record's hash"]
 
 
+def test_a_copy_of_a_record_is_named_and_left_out(tmp_path: Path) -> None:
+    record = retrieval(tmp_path, "a", GOOD)
+    shutil.copytree(record.folder, record.folder.parent.with_name("b") / record.hash)
+    report = read_report(tmp_path)
+    assert report.problems == [f"Tiny/b/{record.hash}: is a copy of {record.name}, and left out"]
+    assert [len(board.entries) for board in report.boards] == [1]
+
+
 def test_records_of_other_data_are_apart_and_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
         retrieval(tmp_path, name, GOOD, run={"q0": {name: 1.0}})

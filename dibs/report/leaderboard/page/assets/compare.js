@@ -10,12 +10,13 @@ document.addEventListener("DOMContentLoaded", async () => {
   const a = find(asked.get("a"));
   const b = find(asked.get("b"));
   const boards = [...new Set(records.map((record) => record.board))];
+  const start = records.filter((record) => record.board === records[0]?.board);
   const options = (chosen) => boards.map((board) => h("optgroup", { label: board },
     records.filter((record) => record.board === board).map((record) =>
       h("option", { value: record.hash, selected: record === chosen }, record.pipeline))));
   const form = h("form", { class: "filters", method: "get", action: "compare.html" },
-    h("label", null, "First ", h("select", { name: "a" }, options(a))),
-    h("label", null, "Second ", h("select", { name: "b" }, options(b))),
+    h("label", null, "First ", h("select", { name: "a" }, options(a || start[0]))),
+    h("label", null, "Second ", h("select", { name: "b" }, options(b || start[1]))),
     h("button", { type: "submit" }, "Compare"));
   const show = (...rest) => DIBS.show(place, form, ...rest);
   if (!a || !b) return show(h("p", null, "Choose two records of one task."));
