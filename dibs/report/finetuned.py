@@ -16,7 +16,7 @@ from dibs.report.comparison import compare
 from dibs.report.terminal import printable
 from dibs.scoring.compare import Difference, holm
 from dibs.scoring.statistics import Estimate
-from dibs.training.outcome import Outcome
+from dibs.training.outcome import Outcome, seen_queries
 from dibs.workspace import Workspace
 
 
@@ -56,9 +56,6 @@ def gains(found: Outcome, records: Sequence[tuple[Record, Record]], workspace: W
     made = [compare(base, tuned, workspace, 0) for base, tuned in records]
     mains = [base.manifest["scoring"]["main_measure"] for base, _ in records]
     corrected = holm([one.differences[main].p for one, main in zip(made, mains, strict=True)])
-    seen = {
-        report["task"]: set(report["seen"]["queries"]) for report in found.about["pairs"]["leakage"] or []
-    }
     return [
         Gain(
             task=base.task,
@@ -68,14 +65,14 @@ def gains(found: Outcome, records: Sequence[tuple[Record, Record]], workspace: W
             finetuned=one.means[main][1],
             difference=one.differences[main],
             p=p,
-            unseen=_unseen(base, tuned, main, seen.get(base.task, set())),
+            unseen=_unseen(base, tuned, main, seen_queries(found.name, workspace, base.task)),
             records=(base.name, tuned.name),
         )
         for (base, tuned), one, main, p in zip(records, made, mains, corrected, strict=True)
     ]
 
 
-def _unseen(base: Record, tuned: Record, main: str, seen: set[str]) -> Unseen | None:
+def _unseen(base: Record, tuned: Record, main: str, seen: frozenset[str]) -> Unseen | None:
     if not seen:
         return None
     tables = [record.queries().set_index("query_id")[main] for record in (base, tuned)]

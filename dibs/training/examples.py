@@ -21,18 +21,23 @@ class Examples:
 
     def columns(self) -> dict[str, list[str]]:
         """As the loss takes them: the query, its document, its hard negatives."""
-        hard = {f"negative_{n}": list(texts) for n, texts in enumerate(zip(*self.negatives, strict=True), 1)}
         texts = {"query": [pair.query for pair in self.pairs], "document": [p.document for p in self.pairs]}
-        return texts | hard
+        return texts | self._hard()
+
+    def _hard(self) -> dict[str, list[str]]:
+        return {f"negative_{n}": list(texts) for n, texts in enumerate(zip(*self.negatives, strict=True), 1)}
 
     def keys(self) -> dict[str, list[str]]:
-        """What no two pairs of a batch may share, whichever the column: the query, the document's id, and
-        the texts of documents, negatives among them."""
+        """What no two pairs of a batch may share, whichever the column: the query, and the ids and texts of
+        documents, negatives among them (a document may have two texts, one without the query's sentence)."""
         found = {
             name: [hashlib.sha256(text.encode()).hexdigest() for text in texts]
             for name, texts in self.columns().items()
         }
-        return found | {"document_of": [f"id {pair.document_id}" for pair in self.pairs]}
+        ids = {pair.document: f"id {pair.document_id}" for pair in self.pairs}
+        own = {"document_of": [f"id {pair.document_id}" for pair in self.pairs]}
+        hard = {f"{name}_of": [ids.get(text, text) for text in texts] for name, texts in self._hard().items()}
+        return found | own | hard
 
     def prompt(self, column: str) -> str:
         return self.prompts[0] if column == "query" else self.prompts[1]

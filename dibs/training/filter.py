@@ -45,7 +45,7 @@ def filter_pairs(source: PairSet, steps: Sequence[Step], workspace: Workspace, c
         "inputs": inputs,
         "source": {"name": source.name, "pairs": len(source.pairs), "inputs": source.manifest.get("inputs")},
         "filters": [*source.manifest.get("filters", []), *left.applied],
-        "leakage": [_leakage(step, found, left.pairs) for step, found in left.guarded],
+        "leakage": [*_earlier(source, left), *(_leakage(s, found, left.pairs) for s, found in left.guarded)],
         "failed": sum(one["unsure"] for one in left.applied),
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -105,6 +105,15 @@ def _account(step: Step, pairs: int, found: Found) -> dict[str, Any]:
         "settings": step.settings(),
         "cost": None if spent is None else asdict(spent),
     }
+
+
+def _earlier(source: PairSet, left: _Left) -> list[dict[str, Any]]:
+    """The reports of tasks that the source was guarded against, and these filters were not.
+
+    What was seen is that of the source: without the task's data it is not known what later filters dropped.
+    """
+    now = {step.test.task for step, _ in left.guarded}
+    return [report for report in source.manifest.get("leakage") or [] if report["task"] not in now]
 
 
 def _leakage(step: LeakageStep, found: Found, pairs: Sequence[Pair]) -> dict[str, Any]:

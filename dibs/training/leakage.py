@@ -1,7 +1,7 @@
 """The leakage guard: no training query close to a test query, and no gold document trained on unsaid.
 
 A query is removed if, with a query of the test,
-    equal     it is the same text, normalised (Unicode form, letter case, punctuation, blanks)
+    equal     it is the same text but for Unicode form, letter case, punctuation and blanks
     8-gram    it shares eight consecutive words; a test query of fewer is looked for whole from five on
     cosine    its vector has a cosine of .95 or more
 The first that holds is the reason. Documents stay: which test queries have one that was trained on is
@@ -189,21 +189,31 @@ def _same(queries: Sequence[str], test: Test) -> dict[int, Leak]:
     equal: dict[str, str] = {}
     grams: dict[tuple[str, ...], str] = {}
     for name, text in test.queries.items():
-        equal.setdefault(normalised(text), name)
-        for gram in _grams(words(text), shortest=SHORT):
+        equal.setdefault(_letters(text), name)
+        for gram in _grams(_words(text), shortest=SHORT):
             grams.setdefault(gram, name)
     sizes = sorted({len(gram) for gram in grams})
     found: dict[int, Leak] = {}
     for place, query in enumerate(queries):
-        if (key := normalised(query)) in equal:
+        if (key := _letters(query)) in equal:
             found[place] = Leak(place, "equal", equal[key])
             continue
-        said = words(query)
+        said = _words(query)
         runs = (tuple(said[at : at + size]) for size in sizes for at in range(len(said) - size + 1))
         shared = next((grams[run] for run in runs if run in grams), None)
         if shared is not None:
             found[place] = Leak(place, f"{GRAM}-gram", shared)
     return found
+
+
+def _words(text: str) -> list[str]:
+    """Its words; an underscore parts two of them."""
+    return words(text.replace("_", " "))
+
+
+def _letters(text: str) -> str:
+    """Its letters and digits, normalised: "U.S." is "US", and `max_tokens` is "max tokens"."""
+    return "".join(_words(text)) or normalised(text)
 
 
 def _grams(said: Sequence[str], *, shortest: int) -> list[tuple[str, ...]]:

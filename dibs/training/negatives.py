@@ -36,8 +36,8 @@ def mine(pairs: Sequence[Pair], run: Run, count: int, margin: float, seed: int) 
     positive-aware mining of Moreira et al., NV-Retriever (arXiv 2407.15831), which takes 95 % as the
     limit. Without it many "negatives" are answers that nobody labelled. A pair whose own document is
     not in the ranking has no limit, so it gets none of it. Documents that any pair gives as an answer
-    to the same query, and those of equal text, are never negatives. What is lacking is drawn at random;
-    no document comes twice for a pair.
+    to the same query, and those of equal text, are never negatives. What is lacking is drawn at random,
+    from those that were passed over only where no others are left; no document comes twice for a pair.
 
     Args:
         run: Rankings by the place of each pair, of the ids of the pairs' documents.
@@ -63,21 +63,22 @@ def mine(pairs: Sequence[Pair], run: Run, count: int, margin: float, seed: int) 
             raise InputError(problem, todo="Ask for fewer, or synthesize pairs of more documents.")
         below, near = _below(run.rankings[str(place)], pair.document_id, own, margin)
         chosen = below[:count]
-        hard, too_near = hard + len(chosen), too_near + near
+        hard, too_near = hard + len(chosen), too_near + len(near)
+        barred = own | near if len(every) - len(own | near) >= count else own
         while len(chosen) < count:
             name = draw.choice(every)
-            if name not in own and name not in chosen:
+            if name not in barred and name not in chosen:
                 chosen.append(name)
         found.append(tuple(documents[name] for name in chosen))
     return Mined(found, hard, count * len(pairs) - hard, too_near)
 
 
-def _below(ranking: Ranking, positive: str, own: set[str], margin: float) -> tuple[list[str], int]:
-    """The ids that score at or below the limit, best first, and how many are above it."""
+def _below(ranking: Ranking, positive: str, own: set[str], margin: float) -> tuple[list[str], set[str]]:
+    """The ids that score at or below the limit, best first, and those above it."""
     scores = dict(zip(ranking.documents, ranking.scores.tolist(), strict=True))
     others = [name for name in ranking.documents if name not in own]
     if positive not in scores:
-        return [], len(others)
+        return [], set(others)
     limit = scores[positive] - margin * abs(scores[positive])
     below = [name for name in others if scores[name] <= limit]
-    return below, len(others) - len(below)
+    return below, set(others) - set(below)

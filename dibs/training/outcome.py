@@ -61,13 +61,21 @@ def outcome(home: Path, name: str) -> Outcome | None:
 
 
 def seen_queries(model: str, workspace: Workspace, task: str) -> frozenset[str]:
-    """The task's queries of which a gold document was trained on, as the model's account has them.
+    """The task's queries of which a gold document was trained on, as the accounts of the model and of those
+    that it was finetuned from have them.
 
     Empty where the model was not finetuned in this workspace.
     """
-    found = outcome(workspace.root / HOME, model)
-    reports = (found.about["pairs"]["leakage"] or []) if found else []
-    return frozenset(query for one in reports if one["task"] == task for query in one["seen"]["queries"])
+    seen: set[str] = set()
+    names = {model}
+    while found := outcome(workspace.root / HOME, model):
+        for one in found.about["pairs"]["leakage"] or []:
+            seen |= set(one["seen"]["queries"]) if one["task"] == task else set()
+        model = str(found.about.get("base", model))
+        if model in names:
+            break
+        names.add(model)
+    return frozenset(seen)
 
 
 def card_of(found: Outcome, base: ModelCard, model: str) -> ModelCard:

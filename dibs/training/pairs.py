@@ -121,7 +121,11 @@ def read_pairs(folder: Path) -> PairSet:
         raise InputError("there are no pairs", where=str(folder), todo=todo) from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"cannot be read: {error}", where=str(path), todo=todo) from None
+    if PAIRS not in hashes:
+        raise DamagedError(f"does not name {PAIRS}", where=str(path), todo=todo)
     pairs = list(_pairs(folder / PAIRS))
+    if not pairs:
+        raise InputError("there is not one pair in it", where=str(folder / PAIRS), todo=todo)
     for name, known in hashes.items():
         if not (folder / name).is_file() or sha256_file(folder / name) != known:
             raise DamagedError("is not as it was written", where=str(folder / name), todo=todo)
@@ -158,6 +162,9 @@ def _pairs(path: Path) -> Iterator[Pair]:
         for name in names:
             if not isinstance(values.get(name), str):
                 problem = f"the field {name!r} is {values.get(name)!r:.60}, not a text"
+                raise InputError(problem, where=row.where, todo=todo)
+            if not values[name].isascii() and any("\ud800" <= one <= "\udfff" for one in values[name]):
+                problem = f"the field {name!r} has half a surrogate pair, which is no character"
                 raise InputError(problem, where=row.where, todo=todo)
         if not values["query"].strip():
             raise InputError("the query is empty", where=row.where, todo=todo)

@@ -71,6 +71,8 @@ class Settings:
         for name in ("negatives", "lora", "patience", "others", "seed"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}", todo="It cannot be below 0.")
+        if self.seed >= 2**32:
+            raise InputError(f"seed is {self.seed}", todo="It has to be below 2 ** 32.")
         for name in ("warmup", "margin"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}", todo="It is a share, from 0 to below 1.")

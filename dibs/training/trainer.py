@@ -107,8 +107,12 @@ def train(
             trainer.add_callback(EarlyStoppingCallback(settings.patience))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     state = trainer.state
-    assert state.best_global_step, "the last step is always evaluated"
-    assert state.best_model_checkpoint
+    if not (state.best_global_step and state.best_model_checkpoint):
+        problem = f"only {state.global_step:,} of {steps * settings.epochs:,} batches could be filled"
+        raise InputError(
+            f"{problem}: no two pairs of a batch may share a document, hard negatives among them",
+            todo="Set a smaller batch_size, fewer negatives, or synthesize pairs of more documents.",
+        )
     trainer._load_from_checkpoint(state.best_model_checkpoint)
     losses = [(int(entry["step"]), float(entry["loss"])) for entry in state.log_history if "loss" in entry]
     made = [found for found in kept_evaluations(folder) if found.step <= state.global_step]

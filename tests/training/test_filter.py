@@ -131,6 +131,16 @@ def test_leaks_go_and_what_was_seen_is_of_what_stays(tiny_workspace: Workspace) 
     assert "net sales" not in str(manifest)  # ids alone
 
 
+def test_a_later_filter_keeps_the_report_of_an_earlier_guard(tiny_workspace: Workspace) -> None:
+    steps: list[Step] = [leakage(tiny_workspace, HashEncoder())]
+    first = filter_pairs(source(tiny_workspace), steps, tiny_workspace, "").pairs
+    again = filter_pairs(first, [Drop("Boeing")], tiny_workspace, "").pairs
+    assert again.manifest["leakage"] == first.manifest["leakage"]
+    assert first.manifest["leakage"]
+    thrice = filter_pairs(again, steps, tiny_workspace, "").pairs
+    assert len(thrice.manifest["leakage"]) == 1, "the task's new report takes the place of the old"
+
+
 def test_the_same_words_in_another_order_have_a_cosine_of_one(tiny_workspace: Workspace) -> None:
     pairs = [pair("gross margin? the was What"), pair("Something else entirely.")]
     found = leakage(tiny_workspace, HashEncoder()).look(pairs)

@@ -233,6 +233,27 @@ def test_a_batch_larger_than_the_documents_is_refused(base: ModelCard, tmp_path:
         finetune(job(base, tmp_path, replace(SETTINGS, batch_size=17)), tmp_path / "finetuned")
 
 
+def test_batches_that_hard_negatives_leave_unfilled_are_said(base: ModelCard, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    from dibs.training.development import Development
+    from dibs.training.examples import Examples
+    from dibs.training.trainer import train
+
+    pairs = small_pairs()
+    texts = [pair.document for pair in pairs.of("train")]
+    negatives = [tuple(texts[(n + k) % len(texts)] for k in range(1, 6)) for n in range(len(texts))]
+    settings = replace(SETTINGS, negatives=5, batch_size=16, evaluations=1)
+    with pytest.raises(InputError, match=r"only 0 of .* batches could be filled"):
+        train(
+            SentenceTransformer(str(base.model), device="cpu", local_files_only=True),
+            Examples(pairs.of("train"), negatives),
+            Development.of(pairs, settings.others, settings.seed),
+            settings,
+            tmp_path,
+        )
+
+
 def test_a_model_that_is_no_sentence_transformer_is_refused(tmp_path: Path) -> None:
     other = ModelCard(name="far", adapter="openai", model="text-embedding-3-small", key="NO_SUCH_KEY")
     with pytest.raises(InputError):
@@ -246,7 +267,7 @@ def test_a_model_that_is_no_sentence_transformer_is_refused(tmp_path: Path) -> N
     [
         ("learning_rate", 0.0), ("learning_rate", float("nan")), ("temperature", -0.1), ("batch_size", 1),
         ("epochs", 0), ("warmup", 1.0), ("margin", -0.1), ("negatives", -1), ("lora", -1), ("mini_batch", 0),
-        ("matryoshka", (64, 0)), ("evaluations", 0),
+        ("matryoshka", (64, 0)), ("evaluations", 0), ("seed", 2**32),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(field: str, value: Any) -> None:
@@ -280,6 +301,15 @@ def test_no_two_pairs_of_a_batch_share_a_document() -> None:
         texts = [text for place in batch for text in (twice[place].document, *negatives[place])]
         assert len(set(texts)) == len(texts)
     assert list(examples.columns()) == ["query", "document", "negative_1"]
+
+
+def test_another_text_of_a_document_is_no_negative_beside_it() -> None:
+    from dibs.training.examples import Examples
+
+    whole, cloze, other = small_pairs(train=12).of("train")[:3]
+    cloze = replace(cloze, document_id=whole.document_id, document="the text without a sentence")
+    keys = Examples([whole, other, cloze], [(other.document,), (cloze.document,), (other.document,)]).keys()
+    assert keys["negative_1_of"][1] == keys["document_of"][0]
 
 
 _KILLED = """

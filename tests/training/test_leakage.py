@@ -35,6 +35,9 @@ def test_the_same_words_leak_whatever_their_form() -> None:
         Leak(1, "equal", "t1"),
     ]
     assert leaks("why") == [Leak(0, "equal", "t3")]
+    for other in (LONG.replace(" ", "_"), f"_{LONG}_", "Is Zappas margin improving lately?"):
+        assert [leak.reason for leak in leaks(other)] == ["equal"]
+    assert [leak.reason for leak in leaks(f"Say: {LONG.replace(' ', '_')}")] == [f"{GRAM}-gram"]
 
 
 def test_eight_words_in_a_row_leak_and_seven_do_not() -> None:

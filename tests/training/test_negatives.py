@@ -36,6 +36,15 @@ def test_the_margin_lowers_the_limit_where_scores_are_negative() -> None:
     assert found.negatives[0] == ("text of c",)
 
 
+def test_what_is_passed_over_is_not_drawn_where_others_are_left() -> None:
+    pairs = [*PAIRS, pair("five", "e"), pair("six", "f")]
+    rankings: dict[str, dict[str, float]] = {str(n): {} for n in range(6)}
+    rankings["0"] = {"a": 0.8, "b": 0.9, "c": 0.85}
+    for seed in range(20):
+        found = mine(pairs, Run.of(rankings, list("012345")), 3, 0.05, seed)
+        assert set(found.negatives[0]) == {"text of d", "text of e", "text of f"}
+
+
 def test_a_pair_whose_document_was_not_found_gets_drawn_ones() -> None:
     found = mine(PAIRS, run({"b": 0.9, "c": 0.2}), 2, 0.05, seed=1)
     assert found.hard == 0

@@ -52,6 +52,7 @@ def test_the_bytes_are_the_same_each_time(tmp_path: Path) -> None:
         ("[]", "line 2: is not a JSON object"),
         (line(query=None), "line 2: the field 'query' is None, not a text"),
         (line(query="  "), "line 2: the query is empty"),
+        (line(query="a \ud800 b"), "line 2: the field 'query' has half a surrogate pair"),
         (line(split="test"), "line 2: the split is 'test'"),
         (line(split="development"), "line 2: the group 'd1' is in both splits"),
     ],
@@ -67,6 +68,16 @@ def test_a_changed_file_is_damaged(tmp_path: Path) -> None:
     write(tmp_path, [line()])
     with pytest.raises(DamagedError, match="not as it was written"):
         read_pairs(tmp_path)
+
+
+def test_a_set_without_pairs_or_their_hash_is_said(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "empty", [], {})
+    with pytest.raises(InputError, match="there is not one pair in it"):
+        read_pairs(tmp_path / "empty")
+    write_pairs(tmp_path / "unnamed", MADE, {})
+    (tmp_path / "unnamed" / "manifest.json").write_text('{"files": {}}')
+    with pytest.raises(DamagedError, match=r"does not name pairs\.jsonl\.gz"):
+        read_pairs(tmp_path / "unnamed")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"files": 3}'])
