@@ -13,12 +13,12 @@ from dibs.scoring.statistics import LEVEL, RESAMPLES, SEED, Estimate, cluster_we
 
 _SIGNS = 2_000_000
 """Signs held at once, 16 MB."""
-_NEAR = 2.0
+_NEAR = 1.5
 """A p value within this factor of the level is near it."""
-_FLIPS = 1_000_000
+_FLIPS = 200_000
 """Flips for p values near the level of a test: with 10,000, chance would settle on which side they are."""
-_MOST = 100_000_000
-"""Signs drawn for those at most, about a second; with more than 10,000 clusters there are no more flips."""
+_MOST = 30_000_000
+"""Signs drawn for those at most, a tenth of a second; from 750 clusters on there are no more flips."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Comparison:
 
         The best system leads the first group. It is tested against every other, Holm's correction
         over these tests, and those whose corrected p value is not below `level` join it; a p value near
-        it is of up to a million flips. The best of the rest leads the next group. A rank is 1 more than
+        it is of up to 200,000 flips. The best of the rest leads the next group. A rank is 1 more than
         the number of systems in groups before.
         """
         means = self.values.mean(axis=0)
@@ -92,7 +92,7 @@ class Comparison:
         found = [self.p_value(leader, other) for other in others]
         near = [n for n, p in enumerate(holm(found)) if level / _NEAR < p < level * _NEAR]
         flips = min(_FLIPS, _MOST // max(1, len(self._sums)))
-        if not near or flips <= RESAMPLES:
+        if not near or flips < 4 * RESAMPLES:
             return found
         sums = self._sums[:, [leader]] - self._sums[:, [others[n] for n in near]]
         observed = np.abs(sums.sum(axis=0)) - 1e-9
