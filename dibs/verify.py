@@ -77,8 +77,7 @@ def recorded(expectations: Sequence[Expected], workspace: Workspace) -> Iterator
 
     def measures(expected: Expected) -> dict[str, Any]:
         record = find_record(workspace.results, expected.record)
-        if faults := record.faults():
-            raise DibsError("; ".join(faults), where=record.name)
+        record.check()
         return _of_subset(record, expected)
 
     return _outcomes(expectations, measures)

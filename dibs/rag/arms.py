@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dibs.data.dataset import Dataset
-from dibs.errors import DamagedError, InputError
+from dibs.errors import InputError
 from dibs.rag.questions import Question
 from dibs.records import RUN, Record
 from dibs.retrieval.run import read_run
@@ -45,9 +45,7 @@ def retrieved(record: Record, dataset: Dataset, asked: Sequence[Question], k: in
     """
     if record.kind not in ("retrieval", "run"):
         raise InputError(f"is a record of {record.kind}, not of a retrieval", where=record.name)
-    if faults := record.faults():
-        todo = "Delete that folder and run again."
-        raise DamagedError("; ".join(faults), where=record.name, todo=todo)
+    record.check()
     if record.manifest["data"]["sha256"] != dataset.info.sha256:
         todo = "Run the retrieval again on the data that is here."
         raise InputError("was made with other data than is here", where=record.name, todo=todo)

@@ -31,7 +31,7 @@ def facts(record: Record) -> Table:
     """
     faults = record.faults()
     if any("manifest" in fault or SCORES in fault or QUERIES in fault for fault in faults):
-        raise DamagedError("; ".join(faults), where=record.name, todo="Delete that folder and run again.")
+        record.check()
     manifest = record.manifest
     git = manifest["git"] or {}
     lines = {

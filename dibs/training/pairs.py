@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dibs.data.rows import jsonl
+from dibs.data.rows import cell, jsonl
 from dibs.errors import DamagedError, InputError, unknown
 from dibs.files import digest, sha256_file, slug, write_bytes, write_json
 from dibs.workspace import Workspace
@@ -163,9 +163,7 @@ def _pairs(path: Path) -> Iterator[Pair]:
             if not isinstance(values.get(name), str):
                 problem = f"the field {name!r} is {values.get(name)!r:.60}, not a text"
                 raise InputError(problem, where=row.where, todo=todo)
-            if not values[name].isascii() and any("\ud800" <= one <= "\udfff" for one in values[name]):
-                problem = f"the field {name!r} has half a surrogate pair, which is no character"
-                raise InputError(problem, where=row.where, todo=todo)
+            cell(values[name], f"{row.where}: the field {name!r}")
         if not values["query"].strip():
             raise InputError("the query is empty", where=row.where, todo=todo)
         if values["split"] not in get_args(Split):

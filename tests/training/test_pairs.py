@@ -52,7 +52,7 @@ def test_the_bytes_are_the_same_each_time(tmp_path: Path) -> None:
         ("[]", "line 2: is not a JSON object"),
         (line(query=None), "line 2: the field 'query' is None, not a text"),
         (line(query="  "), "line 2: the query is empty"),
-        (line(query="a \ud800 b"), "line 2: the field 'query' has half a surrogate pair"),
+        (line(query="a \ud800 b"), "line 2: the field 'query': holds half a character (a lone surrogate)"),
         (line(split="test"), "line 2: the split is 'test'"),
         (line(split="development"), "line 2: the group 'd1' is in both splits"),
     ],

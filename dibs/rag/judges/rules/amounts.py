@@ -129,9 +129,10 @@ def _factor(gold: Quantity, wanted: Wanted) -> float:
         return gold.factor
     if wanted.percent and not gold.currency:
         return PERCENT if abs(gold.printed) >= 1 else 1.0
+    if wanted.scale is None:
+        return 1.0
     # 5818 where millions or thousands are wanted; 5,818,000,000 is written in full
-    in_scale = wanted.scale is not None and abs(gold.printed) < max(wanted.scale, _IN_FULL)
-    return wanted.scale if wanted.scale is not None and in_scale else 1.0
+    return wanted.scale if abs(gold.printed) < max(wanted.scale, _IN_FULL) else 1.0
 
 
 def _rounded(said: Quantity) -> float:

@@ -95,17 +95,17 @@ def _weigh(case: Case, answer: _Answer) -> Evidence:
 
 def _days(case: Case) -> list[list[Date]]:
     """The gold's dates where it is little else."""
-    rest = Case(case.question, DATE.sub(" ", case.gold), case.answer)
-    new = Terms(rest.gold).beyond(Terms(case.question))
-    return dates(case.gold) if len(new) <= 1 and not quantities(rest.gold) else []
+    rest = DATE.sub(" ", case.gold)
+    little_else = len(Terms(rest).beyond(Terms(case.question))) <= 1 and not quantities(rest)
+    return dates(case.gold) if little_else else []
 
 
 def _date(case: Case, golds: Sequence[Sequence[Date]], answer: _Answer) -> Evidence:
     dated = [part for part in answer.clear if dates(part)]
     said = [readings for part in conclusions(dated) for readings in dates(part)]
-    met = [any(one.says(day) for readings in said for one in readings for day in gold) for gold in golds]
-    reason = f"{'says' if said and all(met) else 'does not say'} the gold's {_quote(case.gold)}"
-    return Evidence("date", float(bool(said) and all(met)), reason, settled=bool(said))
+    met = all(any(one.says(day) for readings in said for one in readings for day in gold) for gold in golds)
+    reason = f"{'says' if met else 'does not say'} the gold's {_quote(case.gold)}"
+    return Evidence("date", float(met), reason, settled=bool(said))
 
 
 def _amounts(case: Case) -> list[Quantity]:
@@ -201,7 +201,7 @@ def _is_list(gold: str) -> bool:
 
 
 def _phrase(case: Case, answer: _Answer) -> Evidence:
-    """A gold without a word or amount, such as a date: all of it in one sentence."""
+    """A gold without a word or amount, such as a year: all of it in one sentence."""
     gold = tokens(case.gold)
     there = bool(gold) and any(gold <= tokens(part) for part in answer.clear)
     reason = f"{'names' if there else 'does not name'} the gold's {_quote(case.gold)}"

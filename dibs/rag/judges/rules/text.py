@@ -17,7 +17,6 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W_]+(?:[&'][^\W_]+)*")
-_MONTHS = frozenset(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"))
 _LONG = 6
 """Letters from which on a stem is also found in words written as one: `cashflow`, `cash flow`."""
 _STOP_WORDS = """
@@ -87,6 +86,5 @@ class Terms:
 
 
 def tokens(text: str) -> frozenset[str]:
-    """Words and numbers as they stand; months by three letters, days without their ending."""
-    found = re.findall(r"\d+|[^\W\d_]+", re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text.lower()))
-    return frozenset(word[:3] if word[:3] in _MONTHS else word for word in found)
+    """Words and numbers as they stand, these without the ending of `1st`."""
+    return frozenset(re.findall(r"\d+|[^\W\d_]+", re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text.lower())))
